@@ -1,0 +1,85 @@
+"""The one tree of errors. Knows sentences, HTTP status and AWS error codes; nothing of who raises them.
+
+Every message says what was expected, what came and what to do. ``status`` and ``code`` are hints by which the
+server answers without knowing the layer that failed (the idea of h11's ``error_status_hint``).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PunaError(Exception):
+    """Anything puna refuses or fails at. ``str()`` of it is the sentence that the user sees."""
+
+    status = 500
+    code = "InternalFailure"
+
+
+class InputError(PunaError):
+    """What the caller gave cannot be taken as it is (CLI exit status 2, HTTP 400)."""
+
+    status = 400
+    code = "ValidationError"
+
+
+class SamplingError(InputError):
+    """A sampling parameter is unknown, of the wrong type or out of range."""
+
+
+class DialogError(InputError):
+    """A dialog that its format cannot express, or text that is no dialog."""
+
+
+class ContextWindowError(InputError):
+    """Prompt and requested output together exceed the context window. Counts are tokens."""
+
+    def __init__(self, prompt_tokens: int, max_tokens: int, context: int) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.max_tokens = max_tokens
+        self.context = context
+        room = context - prompt_tokens
+        mend = (
+            f"ask for at most {room} tokens or shorten the prompt"
+            if room > 0
+            else "shorten the prompt, or serve the model with a larger --context"
+        )
+        super().__init__(
+            f"the prompt has {prompt_tokens} tokens and {max_tokens} more were asked for: together "
+            f"{prompt_tokens + max_tokens}, but the context window holds {context}; {mend}"
+        )
+
+
+class ModelFileError(InputError):
+    """A model file is missing, damaged, too large for this machine or not a model."""
+
+
+class EngineError(PunaError):
+    """The engine failed, stopped or answered nonsense (CLI exit status 3)."""
+
+
+class EngineBusyError(EngineError):
+    """Every slot is taken and the queue is full; the same request may succeed later."""
+
+    status = 429
+    code = "ThrottlingException"
+
+
+class EngineStoppedError(EngineError):
+    """The engine is not running (any more)."""
+
+    status = 503
+    code = "ServiceUnavailable"
+
+
+class EndpointError(EngineError):
+    """A remote endpoint answered with an error or could not be reached."""
+
+
+def unknown(kind: str, given: object, known: Iterable[str]) -> str:
+    """A sentence that refuses an unknown name, suggests the nearest known one and lists them all."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(given), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {str(given)[:80]!r}.{hint} Known: {', '.join(names)}"

@@ -1,0 +1,1 @@
+"""Chat formats: dialog to text and back, one file per family."""

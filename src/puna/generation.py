@@ -1,0 +1,237 @@
+"""The values that travel through one generation: sampling, prompt, delta, end, receipt.
+
+Units: tokens and seconds. Ranges are checked when a value is built, so no later layer clamps or guesses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+
+from puna.errors import SamplingError, unknown
+from puna.messages import Dialog, Role
+
+MAX_SEED = 2**32 - 2
+"""Largest seed: llama.cpp reads 2**32 - 1 as "draw one" (LLAMA_DEFAULT_SEED), so that one is not offered."""
+
+MAX_STOPS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen, in the order in which it is applied.
+
+    Logits are divided by ``temperature``, then cut to the ``top_k`` most likely, then to the nucleus ``top_p``,
+    then to those at least ``min_p`` as likely as the first; one token is drawn from what is left. It is the order of
+    transformers and vLLM, on which Llama 2 containers run. Nothing else (no penalty, no other sampler) takes part.
+
+    temperature: [0, 2]; 0 is greedy. top_p: [0, 1]; 1 switches it off. top_k: 0 (off) or more. min_p: [0, 1];
+    0 switches it off. max_tokens: 1 or more. seed: [0, 2**32 - 2], or None to have one drawn (it is then told in
+    the receipt). stop: up to 16 non-empty texts; none of them is part of the answer.
+
+    Raises:
+        SamplingError: a value of the wrong type or out of its range; nothing is clamped.
+    """
+
+    temperature: float = 0.6
+    top_p: float = 0.9
+    top_k: int = 50
+    min_p: float = 0.0
+    max_tokens: int = 200
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_number("temperature", self.temperature, 0, 2)
+        _check_number("top_p", self.top_p, 0, 1)
+        _check_number("min_p", self.min_p, 0, 1)
+        _check_integer("top_k", self.top_k, 0, 2**31 - 1)
+        _check_integer("max_tokens", self.max_tokens, 1, 2**31 - 1)
+        if self.seed is not None:
+            _check_integer("seed", self.seed, 0, MAX_SEED)
+        _check_stops(self.stop)
+
+    @classmethod
+    def of(cls, given: Mapping[str, object]) -> Sampling:
+        """A sampling from named values, the others at their defaults.
+
+        Raises:
+            SamplingError: an unknown name (the known ones are listed), or a bad value.
+        """
+        known = {entry.name for entry in fields(cls)}
+        for name in given:
+            if name not in known:
+                raise SamplingError(unknown("sampling parameter", name, known))
+        values = dict(given)
+        if "stop" in values:
+            values["stop"] = _stops_of(values["stop"])
+        return cls(**values)  # type: ignore[arg-type]  # every value is checked in __post_init__
+
+    def as_json(self) -> dict[str, object]:
+        """Every parameter by name, ready for JSON."""
+        return {**asdict(self), "stop": list(self.stop)}
+
+
+def _check_number(name: str, value: object, low: float, high: float) -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not low <= value <= high:  # type: ignore[operator]  # `good` says it is a number
+        raise SamplingError(f"{name} must be a number from {low} to {high}, not {value!r}")
+
+
+def _check_integer(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise SamplingError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+
+
+def _stops_of(given: object) -> object:
+    if given is None:
+        return ()
+    if isinstance(given, str):
+        return (given,)
+    return tuple(given) if isinstance(given, list | tuple) else given
+
+
+def _check_stops(stops: object) -> None:
+    good = isinstance(stops, tuple) and all(isinstance(stop, str) and stop for stop in stops)
+    if not good or len(stops) > MAX_STOPS:  # type: ignore[arg-type]  # `good` says it is a tuple
+        raise SamplingError(f"stop must be a text or a list of at most {MAX_STOPS} non-empty texts, not {stops!r}")
+
+
+class Kind(StrEnum):
+    """What a piece of a prompt is: written by the format, or by a person or model."""
+
+    CONTROL = "control"
+    CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a rendered prompt. Only in a control segment can text become a control token."""
+
+    kind: Kind
+    text: str
+    role: Role | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """The segment as ``puna prompt render --json`` prints it."""
+        return {"kind": str(self.kind), "role": str(self.role) if self.role else None, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What an engine is asked to continue. An engine takes the field that it speaks.
+
+    segments: the rendered prompt in pieces. ids: its tokens, shape (n,), once an engine has encoded it. dialog: the
+    messages behind it, where it came from a dialog (an engine behind a chat API takes these).
+    """
+
+    segments: tuple[Segment, ...]
+    ids: tuple[int, ...] = ()
+    dialog: Dialog | None = None
+
+    @property
+    def text(self) -> str:
+        """The exact rendered text."""
+        return "".join(segment.text for segment in self.segments)
+
+
+class Finish(StrEnum):
+    """Why a generation ended."""
+
+    STOP = "stop"
+    """The model ended its turn, or a stop text was met."""
+    LENGTH = "length"
+    """max_tokens tokens were made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """New text of the answer; never half a character. tokens: how many tokens it stands for."""
+
+    text: str
+    tokens: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a generation cost. All counts are tokens; prompt = cached + evaluated."""
+
+    prompt: int
+    cached: int
+    output: int
+
+    @property
+    def evaluated(self) -> int:
+        """Prompt tokens that the engine had to compute (prefill); the others came from its KV cache."""
+        return self.prompt - self.cached
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of a generation went, in seconds."""
+
+    queue: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last event of an engine's stream. stopped_by: the stop text that was met, None for the model's own end."""
+
+    finish: Finish
+    usage: Usage
+    timing: Timing = Timing()
+    stopped_by: str | None = None
+
+
+class Written(StrEnum):
+    """How the prompt that the engine got relates to what the caller wrote."""
+
+    AS_IS = "as-is"
+    """The caller's own text, unchanged."""
+    REPAIRED = "repaired"
+    """Written in the model's own format with slips, and rendered again without them."""
+    TRANSLATED = "translated"
+    """Written in another family's format, parsed, and rendered in the model's own."""
+    RENDERED = "rendered"
+    """The caller gave messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What happened, the last event of a turn. Everything that was chosen, defaulted or changed stands here."""
+
+    written: Written
+    source: str | None
+    """Format in which the caller's prompt was written, where it was recognised."""
+    format: str
+    """Format in which the engine got it; ``raw`` for the caller's own text."""
+    sampling: Sampling
+    """What was in effect, with the seed that was drawn where none was given."""
+    defaulted: tuple[str, ...]
+    finish: Finish
+    usage: Usage
+    timing: Timing
+    model: str
+    engine: str
+    stopped_by: str | None = None
+    findings: tuple[str, ...] = field(default=())
+    """Slips found in the caller's prompt, one sentence each."""
+
+    def as_json(self) -> dict[str, object]:
+        """The receipt as JSON values, tokens and seconds."""
+        return {
+            "prompt": {"written": str(self.written), "source": self.source, "format": self.format,
+                       "findings": list(self.findings)},
+            "sampling": self.sampling.as_json(),
+            "defaulted": list(self.defaulted),
+            "finish": str(self.finish),
+            "stopped_by": self.stopped_by,
+            "usage": {**asdict(self.usage), "evaluated": self.usage.evaluated},
+            "seconds": {name: round(value, 6) for name, value in asdict(self.timing).items()},
+            "model": self.model,
+            "engine": self.engine,
+        }  # fmt: skip

@@ -1,0 +1,1 @@
+"""The endpoint: SageMaker Runtime and the container contract over HTTP."""

@@ -1,0 +1,1 @@
+"""Tokenizers, and how segments become token ids."""
