@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 
 from puna.errors import SamplingError, unknown
@@ -144,6 +144,8 @@ class Finish(StrEnum):
     """The model ended its turn, or a stop text was met."""
     LENGTH = "length"
     """max_tokens tokens were made."""
+    UNKNOWN = "unknown"
+    """A remote endpoint did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,10 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a generation cost. All counts are tokens; prompt = cached + evaluated."""
+    """What a generation cost. All counts are tokens; prompt = cached + evaluated.
+
+    output counts every token that the model made, the one that ended its turn included.
+    """
 
     prompt: int
     cached: int
@@ -179,12 +184,17 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last event of an engine's stream. stopped_by: the stop text that was met, None for the model's own end."""
+    """The last event of an engine's stream.
+
+    usage: None where a remote endpoint does not tell. stopped_by: the stop text that was met, None for the model's own
+    end. remote: the remote endpoint's own receipt, where it gives one.
+    """
 
     finish: Finish
-    usage: Usage
+    usage: Usage | None
     timing: Timing = Timing()
     stopped_by: str | None = None
+    remote: Mapping[str, object] | None = None
 
 
 class Written(StrEnum):
@@ -213,25 +223,32 @@ class Receipt:
     """What was in effect, with the seed that was drawn where none was given."""
     defaulted: tuple[str, ...]
     finish: Finish
-    usage: Usage
+    usage: Usage | None
     timing: Timing
     model: str
     engine: str
     stopped_by: str | None = None
-    findings: tuple[str, ...] = field(default=())
+    findings: tuple[str, ...] = ()
     """Slips found in the caller's prompt, one sentence each."""
+    remote: Mapping[str, object] | None = None
+    """The receipt of the endpoint that answered, where that was a remote one that gives receipts."""
 
     def as_json(self) -> dict[str, object]:
         """The receipt as JSON values, tokens and seconds."""
         return {
-            "prompt": {"written": str(self.written), "source": self.source, "format": self.format,
-                       "findings": list(self.findings)},
+            "prompt": {
+                "written": str(self.written),
+                "source": self.source,
+                "format": self.format,
+                "findings": list(self.findings),
+            },
             "sampling": self.sampling.as_json(),
             "defaulted": list(self.defaulted),
             "finish": str(self.finish),
             "stopped_by": self.stopped_by,
-            "usage": {**asdict(self.usage), "evaluated": self.usage.evaluated},
+            "usage": {**asdict(self.usage), "evaluated": self.usage.evaluated} if self.usage else None,
             "seconds": {name: round(value, 6) for name, value in asdict(self.timing).items()},
             "model": self.model,
             "engine": self.engine,
-        }  # fmt: skip
+            **({"remote": dict(self.remote)} if self.remote is not None else {}),
+        }

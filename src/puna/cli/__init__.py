@@ -1,1 +1,67 @@
-"""The command line: one file per verb."""
+"""The command line: one file per verb.
+
+Results go to standard output, everything else to standard error. Exit status: 0 done, 1 the thing asked about is not
+so, 2 bad usage or bad input, 3 the endpoint or engine failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from puna.errors import InputError, PunaError
+from puna.version import __version__
+
+VERBS = {
+    "serve": "start the endpoint",
+    "run": "send one prompt and stream the answer",
+    "chat": "talk with a model",
+    "prompt": "render, parse or translate prompts",
+    "models": "list, pull, show or remove models",
+    "exec": "run an AWS program against a local endpoint",
+    "env": "print the environment of puna exec as shell exports",
+    "demo": "the workshop's lessons, over the real AWS protocol",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb and return the exit status."""
+    given = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(given)
+    except InputError as error:
+        print(f"puna: {error}", file=sys.stderr)
+        return 2
+    except PunaError as error:
+        print(f"puna: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has gone, as `puna ... | head` does; nothing is left to say, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(given: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="puna",
+        description="A prompting workbench for Llama chat models, on an endpoint that runs on a laptop.",
+        epilog="Example: puna run 'What is a llama?'",
+    )
+    parser.add_argument("--version", action="version", version=f"puna {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    # Only the verb that is called is imported: each brings what it needs.
+    called = next((word for word in given if not word.startswith("-")), None)
+    for verb, meaning in VERBS.items():
+        sub = verbs.add_parser(verb, help=meaning, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if verb == called:
+            module = import_module(f"puna.cli.{verb}")
+            sub.description = module.__doc__
+            module.add(sub)
+            sub.set_defaults(run=module.run)
+    args = parser.parse_args(given)
+    status: int = args.run(args)
+    return status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -46,7 +46,7 @@ class Engine(Protocol):
     async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
         """Token ids of a prompt by this model's vocabulary, shape (n,); content never becomes a control id."""
 
-    def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncIterator[Event]:
+    def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """Deltas in order, then one End. Closing the iterator early frees the slot.
 
         Raises:

@@ -1,0 +1,50 @@
+# Everything is installed into .venv; Python 3.11+ and make are all that must be there.
+PYTHON ?= python3
+MODEL ?= smollm2-135m
+PORT ?= 8080
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+
+help:  ## This list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb meaning; do printf '  make %-8s %s\n' "$$verb" "$$meaning"; done
+
+demo: .venv/installed  ## The workshop's lessons through boto3 on a local endpoint; MODEL=llama-2-7b-chat for a larger one
+	@$(BIN)/puna demo --model $(MODEL)
+
+serve: .venv/installed  ## The endpoint on http://127.0.0.1:8080; MODEL=... PORT=...
+	@$(BIN)/puna serve --model $(MODEL) --port $(PORT)
+
+test: .venv/developing  ## The whole test run
+	@$(BIN)/python -m pytest
+
+lint: .venv/developing  ## Style, types, and the law of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/developing  ## Every benchmark; the last line of each is JSON
+	@for file in startup endpoint; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
+
+clean:  ## Remove .venv and what tools leave behind
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "puna needs Python 3.11 or newer, but $(PYTHON) is `$(PYTHON) --version 2>&1`; name another: make PYTHON=python3.12"; exit 2; }
+	@echo "making .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	@echo "installing puna and what it needs into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[aws]'
+	@touch $@
+
+.venv/developing: .venv/installed pyproject.toml
+	@echo "installing what the tests need into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+.PHONY: help demo serve test lint bench clean

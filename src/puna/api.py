@@ -1,0 +1,263 @@
+"""The Python surface: run, Chat and AsyncChat, render, parse, translate. Knows configuration and the spine."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TextIO
+
+from puna import config
+from puna.chat import Ask, Spine
+from puna.errors import InputError, unknown
+from puna.formats import catalog
+from puna.formats import translate as translating
+from puna.formats.base import Parsed
+from puna.generation import Delta, Prompt, Receipt, Sampling
+from puna.messages import Dialog, Message, Role, dialog_of
+from puna.models.transfer import Progress, Report
+from puna.sync import bridge
+
+ALIASES = {"max_tokens_to_sample": "max_tokens"}
+"""The workshop's names of sampling parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer. receipt: None where the stream was left before its end; text then holds what had arrived."""
+
+    text: str
+    receipt: Receipt | None
+
+
+def sampling_of(given: dict[str, object]) -> tuple[Sampling, frozenset[str]]:
+    """A sampling, and the names that were given. None counts as not given; the workshop's names are taken too.
+
+    Raises:
+        SamplingError: an unknown name or a value out of range.
+    """
+    named = {ALIASES.get(name, name): value for name, value in given.items() if value is not None}
+    return Sampling.of(named), frozenset(named)
+
+
+def _no_progress(_: Progress) -> None:
+    return
+
+
+class AsyncChat:
+    """A conversation with a local model or with an endpoint.
+
+    url: an endpoint that speaks the SageMaker Runtime API; without it a model is loaded in a child process. endpoint:
+    its name there. system: the system message. history: messages that came before. file: a TOML file of settings. Other
+    names are the settings of ``puna serve`` (model, context, slots, engine, format, threads ...).
+
+    Use it as an async context manager, or call ``close``.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str | None = None,
+        endpoint: str = "llama-2-7b",
+        system: str | None = None,
+        history: Iterable[object] = (),
+        progress: Report = _no_progress,
+        file: Path | None = None,
+        **settings: object,
+    ) -> None:
+        first = () if system is None else (Message(Role.SYSTEM, system),)
+        self.history = Dialog((*first, *dialog_of(list(history))))
+        self.reply: Reply | None = None
+        self._endpoint = (url, endpoint)
+        self._progress = progress
+        self._settings = config.settings(_known(settings), file=file) if url is None else None
+        if url is not None and settings:
+            raise InputError(
+                f"{', '.join(settings)}: settings of a local model, which an endpoint at {url} has already"
+            )
+        self._spine: Spine | None = None
+
+    async def open(self) -> Self:
+        """Start the engine or find the endpoint; done by the first turn where it was not called."""
+        if self._spine is None:
+            self._spine = await self._opened()
+        return self
+
+    async def _opened(self) -> Spine:
+        url, endpoint = self._endpoint
+        if self._settings is None:
+            return await config.open_remote(url or "", endpoint)
+        model = await asyncio.to_thread(config.find_model, self._settings, self._progress)
+        return await config.open_spine(self._settings, model)
+
+    async def close(self) -> None:
+        """Stop the engine."""
+        spine, self._spine = self._spine, None
+        if spine is not None:
+            await spine.engine.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def clear(self) -> None:
+        """Begin again with the same system message."""
+        self.history = Dialog(self.history.messages[:1] if self.history.system is not None else ())
+        self.reply = None
+
+    async def stream(self, text: str, **sampling: object) -> AsyncGenerator[str, None]:
+        """Send a user turn; yields the answer's pieces. Afterwards ``reply`` and ``history`` hold it.
+
+        A stream that breaks, or that is left early, keeps what had arrived, in ``reply`` and in ``history``.
+        """
+        dialog = self.history.append(Role.USER, text)
+        pieces: list[str] = []
+        receipt: Receipt | None = None
+        try:
+            async with aclosing(self._events(Ask(dialog, *sampling_of(sampling)))) as events:
+                async for event in events:
+                    if isinstance(event, Receipt):
+                        receipt = event
+                    else:
+                        pieces.append(event.text)
+                        yield event.text
+        finally:
+            answer = "".join(pieces)
+            self.reply = Reply(answer, receipt)
+            if answer or receipt:
+                self.history = dialog.append(Role.ASSISTANT, answer)
+
+    async def send(self, text: str, **sampling: object) -> Reply:
+        """Send a user turn and wait for the whole answer."""
+        async with aclosing(self.stream(text, **sampling)) as pieces:
+            async for _ in pieces:
+                pass
+        if self.reply is None:
+            raise InputError("the conversation was used by two tasks at once; give each its own")
+        return self.reply
+
+    async def complete(
+        self, prompt: str, *, raw: bool = False, **sampling: object
+    ) -> AsyncGenerator[Delta | Receipt, None]:
+        """The events of one written prompt, outside the conversation; text without any markers is a user turn."""
+        ask: str | Dialog = prompt
+        if not raw and catalog.parse(prompt).format == catalog.PLAIN:
+            ask = Dialog((*self.history.messages, Message(Role.USER, prompt)))
+        async with aclosing(self._events(Ask(ask, *sampling_of(sampling), raw=raw))) as events:
+            async for event in events:
+                yield event
+
+    async def _events(self, ask: Ask) -> AsyncGenerator[Delta | Receipt, None]:
+        await self.open()
+        if self._spine is None:
+            raise InputError("the conversation was closed; make a new one")
+        turn = await self._spine.prepare(ask)
+        async with aclosing(turn.stream()) as events:
+            async for event in events:
+                yield event
+
+
+class Chat:
+    """``AsyncChat`` for synchronous callers, notebooks included; the same arguments and the same meaning."""
+
+    def __init__(self, **arguments: object) -> None:
+        self._chat = AsyncChat(**arguments)  # type: ignore[arg-type]  # AsyncChat checks them
+
+    @property
+    def history(self) -> Dialog:
+        """The messages so far."""
+        return self._chat.history
+
+    @property
+    def reply(self) -> Reply | None:
+        """The newest answer."""
+        return self._chat.reply
+
+    def open(self) -> Self:
+        """Start the engine now rather than at the first turn."""
+        bridge().run(self._chat.open())
+        return self
+
+    def clear(self) -> None:
+        """Begin again with the same system message."""
+        self._chat.clear()
+
+    def stream(self, text: str, **sampling: object) -> Iterator[str]:
+        """Send a user turn; yields the answer's pieces."""
+        return bridge().iterate(self._chat.stream(text, **sampling))
+
+    def send(self, text: str, **sampling: object) -> Reply:
+        """Send a user turn and wait for the whole answer."""
+        return bridge().run(self._chat.send(text, **sampling))
+
+    def complete(self, prompt: str, *, raw: bool = False, **sampling: object) -> Iterator[Delta | Receipt]:
+        """The events of one written prompt, outside the conversation."""
+        return bridge().iterate(self._chat.complete(prompt, raw=raw, **sampling))
+
+    def close(self) -> None:
+        """Stop the engine."""
+        bridge().run(self._chat.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_kept: dict[str, Chat] = {}
+
+
+def run(prompt: str, *, raw: bool = False, file: TextIO | None = None, **arguments: object) -> str:
+    """Stream the answer to one prompt to ``file`` (standard output by default) and return it.
+
+    prompt: written in any known family's format, or plain text, which is one user turn. raw: send it as it is. Sampling
+    parameters and ``Chat``'s arguments go by name. The model stays loaded for the next call with the same arguments.
+    """
+    out = sys.stdout if file is None else file
+    names = {*Sampling.__dataclass_fields__, *ALIASES}
+    sampling = {name: value for name, value in arguments.items() if name in names}
+    others = {name: value for name, value in arguments.items() if name not in names}
+    key = repr(sorted(others.items()))
+    if key not in _kept:
+        _kept[key] = Chat(**others)
+    pieces: list[str] = []
+    for event in _kept[key].complete(prompt, raw=raw, **sampling):
+        if isinstance(event, Delta):
+            pieces.append(event.text)
+            out.write(event.text)
+            out.flush()
+    return "".join(pieces)
+
+
+def render(messages: Iterable[object], format: str = "llama2", *, generation_prompt: bool = True) -> Prompt:  # noqa: A002
+    """The exact prompt of a dialog: ``.text``, ``.segments``.
+
+    Raises:
+        DialogError: the format does not allow the dialog. InputError: an unknown format.
+    """
+    dialog = dialog_of(messages)
+    return Prompt(catalog.get(format).render(dialog, generation_prompt=generation_prompt), dialog=dialog)
+
+
+def parse(text: str, format: str = "auto") -> Parsed:  # noqa: A002
+    """The dialog that a written prompt means, and the slips in it."""
+    return catalog.parse(text, format)
+
+
+def translate(text: str, to: str, source: str = "auto") -> translating.Translated:
+    """A prompt written in one family's format, in another's: ``.text``."""
+    return translating.translate(text, to, source)
+
+
+def _known(settings: dict[str, object]) -> dict[str, object]:
+    known = {option.name for option in config.OPTIONS}
+    for name in settings:
+        if name not in known:
+            raise InputError(unknown("setting", name, known))
+    return settings

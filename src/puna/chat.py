@@ -1,0 +1,160 @@
+"""The spine: one turn, from what a caller wrote to deltas and a receipt. Policy lives in the wings, effects in engines.
+
+understand (parse what was written) -> render in the model's format -> encode -> fit the window -> stream -> account.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, fields, replace
+
+from puna.engines.base import Engine, EngineInfo
+from puna.errors import ContextWindowError, EngineError
+from puna.formats import catalog
+from puna.formats.base import Format
+from puna.formats.translate import write
+from puna.generation import (
+    MAX_SEED,
+    Delta,
+    End,
+    Kind,
+    Prompt,
+    Receipt,
+    Sampling,
+    Segment,
+    Written,
+)
+from puna.messages import Dialog
+
+RAW = "raw"
+"""Format name of a prompt that is sent as its author wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a caller wants. given: names of the sampling parameters that the caller set; the others are defaults."""
+
+    prompt: str | Dialog
+    sampling: Sampling = field(default_factory=Sampling)
+    given: frozenset[str] = frozenset()
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A prepared turn: everything that is known before the first token."""
+
+    engine: Engine
+    info: EngineInfo
+    prompt: Prompt
+    sampling: Sampling
+    written: Written
+    source: str | None
+    format: str
+    defaulted: tuple[str, ...]
+    extra_stops: tuple[str, ...]
+    findings: tuple[str, ...]
+
+    async def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
+        """Deltas in order, then exactly one receipt. Closing the iterator early stops the generation."""
+        effective = replace(self.sampling, stop=(*self.sampling.stop, *self.extra_stops))
+        async with aclosing(self.engine.stream(self.prompt, effective)) as events:
+            async for event in events:
+                if isinstance(event, End):
+                    yield self._receipt(event)
+                    return
+                yield event
+        raise EngineError("the engine's stream broke off without saying why; ask again, and see the engine's log")
+
+    def _receipt(self, end: End) -> Receipt:
+        asked_for = end.stopped_by in self.sampling.stop
+        return Receipt(
+            written=self.written,
+            source=self.source,
+            format=self.format,
+            sampling=self.sampling,
+            defaulted=self.defaulted,
+            finish=end.finish,
+            usage=end.usage,
+            timing=end.timing,
+            model=self.info.model,
+            engine=self.info.build,
+            stopped_by=end.stopped_by if asked_for else None,
+            findings=self.findings,
+            remote=end.remote,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    segments: tuple[Segment, ...]
+    written: Written
+    format: str
+    source: str | None = None
+    dialog: Dialog | None = None
+    findings: tuple[str, ...] = ()
+
+
+class Spine:
+    """A started engine and the format of its model. raw: never parse a text prompt."""
+
+    def __init__(self, engine: Engine, info: EngineInfo, format: Format, *, raw: bool = False) -> None:  # noqa: A002
+        self.engine = engine
+        self.info = info
+        self.format = format
+        self.raw = raw
+
+    async def prepare(self, ask: Ask) -> Turn:
+        """Everything up to the first token.
+
+        Raises:
+            DialogError: the prompt cannot be understood, or the model's format cannot express it.
+            ContextWindowError: prompt and requested tokens do not fit the window.
+        """
+        understood = self._understand(ask)
+        ids = await self.engine.encode(understood.segments) if self.info.speaks == "ids" else ()
+        if self.info.speaks == "ids" and len(ids) + ask.sampling.max_tokens > self.info.context:
+            raise ContextWindowError(len(ids), ask.sampling.max_tokens, self.info.context)
+        seed = ask.sampling.seed
+        return Turn(
+            engine=self.engine,
+            info=self.info,
+            prompt=Prompt(understood.segments, ids, understood.dialog),
+            sampling=replace(ask.sampling, seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed),
+            written=understood.written,
+            source=understood.source,
+            format=understood.format,
+            defaulted=tuple(entry.name for entry in fields(Sampling) if entry.name not in ask.given),
+            extra_stops=self._extra_stops(understood.format),
+            findings=understood.findings,
+        )
+
+    def _extra_stops(self, written_as: str) -> tuple[str, ...]:
+        """The format's stops that are plain text to this model; its control tokens the engine knows by itself."""
+        if written_as == RAW or self.info.speaks != "ids":
+            return ()
+        return tuple(stop for stop in self.format.stops if stop.strip() not in self.info.control)
+
+    def _understand(self, ask: Ask) -> _Understood:
+        if isinstance(ask.prompt, Dialog):
+            segments = self.format.render(ask.prompt)
+            return _Understood(segments, Written.RENDERED, self.format.name, dialog=ask.prompt)
+        if ask.raw or self.raw or self.info.speaks != "ids":
+            return self._as_written(ask.prompt)
+        parsed = catalog.parse(ask.prompt)
+        if parsed.format == catalog.PLAIN:
+            return self._as_written(ask.prompt)
+        segments = write(parsed, self.format)
+        own = parsed.format == self.format.name
+        same = own and "".join(segment.text for segment in segments) == ask.prompt
+        written = Written.AS_IS if same else Written.REPAIRED if own else Written.TRANSLATED
+        findings = tuple(finding.message for finding in parsed.findings)
+        return _Understood(segments, written, self.format.name, parsed.format, parsed.dialog, findings)
+
+    def _as_written(self, text: str) -> _Understood:
+        """The caller's own text; a vocabulary that demands a BOS gets it exactly once."""
+        bos = self.info.bos
+        head = (Segment(Kind.CONTROL, bos),) if bos and not text.startswith(bos) else ()
+        return _Understood((*head, Segment(Kind.CONTROL, text)), Written.AS_IS, RAW)

@@ -1,0 +1,286 @@
+"""Flags, environment and TOML, read once; the only file that names concrete engines and formats together.
+
+One table of options feeds the command line, the environment, the TOML file and the documentation.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from puna.chat import Spine
+from puna.engines.base import Engine
+from puna.errors import InputError, ModelFileError, unknown
+from puna.formats import catalog as formats
+from puna.formats.base import Format
+from puna.models.catalog import Entry, resolve
+from puna.models.gguf import Gguf, read
+from puna.models.pull import pull
+from puna.models.store import find
+from puna.models.transfer import Progress, Report
+
+DEFAULT_CONTEXT = 4096
+"""The window of Llama 2, for which the workshop's prompts were written. Tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: its name (``--some-name``, ``PUNA_SOME_NAME``, ``some_name =``), type, default and meaning."""
+
+    name: str
+    type: type[int | str]
+    default: int | str | None
+    help: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return "PUNA_" + self.name.upper()
+
+
+OPTIONS = (
+    Option("model", str, "smollm2-135m", "catalogue name, hf:OWNER/REPO[:FILE] or a .gguf file; pulled when missing"),
+    Option("name", str, "llama-2-7b", "the endpoint's name, as clients call it"),
+    Option("host", str, "127.0.0.1", "address to listen on; only loopback addresses are taken"),
+    Option("port", int, 8080, "port to listen on; 0 picks a free one"),
+    Option("context", int, None, "window of one request, in tokens (default 4096, or the model's own if smaller)"),
+    Option("slots", int, 4, "requests that are worked on at a time; slots times context tokens of memory are planned"),
+    Option("engine", str, "llamacpp", "what generates", ("llamacpp", "scripted")),
+    Option("prompts", str, "auto", "auto: a raw prompt of another family is rendered in the model's own format; raw: "
+           "it is sent as it is", ("auto", "raw")),
+    Option("format", str, None, "the model's chat format (default: what its file or the catalogue says)"),
+    Option("threads", int, None, "threads that decode one stream (default: half the cores)"),
+    Option("batch_threads", int, None, "threads for prefill and for several streams (default: all cores)"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every option's value, checked, and where puna keeps its files."""
+
+    model: str = "smollm2-135m"
+    name: str = "llama-2-7b"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    context: int | None = None
+    slots: int = 4
+    engine: Literal["llamacpp", "scripted"] = "llamacpp"
+    prompts: Literal["auto", "raw"] = "auto"
+    format: str | None = None
+    threads: int | None = None
+    batch_threads: int | None = None
+    home: Path = Path()
+
+
+_RANGES = {"port": (0, 65535), "context": (64, 10_000_000), "slots": (1, 256), "threads": (1, 1024),
+           "batch_threads": (1, 1024)}  # fmt: skip
+
+
+def home(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder of models, logs and sessions: PUNA_HOME, or ``puna`` in the user's cache folder."""
+    from platformdirs import user_cache_path  # noqa: PLC0415  # 10 ms that only this needs
+
+    given = (os.environ if environ is None else environ).get("PUNA_HOME")
+    return Path(given).expanduser().absolute() if given else user_cache_path("puna")
+
+
+def settings(
+    flags: Mapping[str, object], environ: Mapping[str, str] | None = None, file: Path | None = None
+) -> Settings:
+    """Flags before environment before TOML file before defaults. A flag that is None was not given.
+
+    Raises:
+        InputError: an unknown key, a value of the wrong type or out of range, a file that cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    from_file = _read_toml(file) if file else {}
+    chosen: dict[str, Any] = {}
+    for option in OPTIONS:
+        places = (
+            (option.flag, flags.get(option.name)),
+            (option.variable, environ.get(option.variable) or None),
+            (f"{option.name} in {file}", from_file.get(option.name)),
+        )
+        for place, value in places:
+            if value is not None:
+                chosen[option.name] = _checked(option, value, place)
+                break
+    return Settings(**chosen, home=home(environ))
+
+
+def _read_toml(file: Path) -> dict[str, object]:
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} must be a TOML file, but: {error}") from error
+    known = {option.name for option in OPTIONS}
+    for key in found:
+        if key not in known:
+            raise InputError(f"{file}: {unknown('setting', key, known)}")
+    return found
+
+
+def _checked(option: Option, value: object, place: str) -> int | str:
+    if option.type is int:
+        try:
+            number = int(value) if isinstance(value, str) else value
+        except ValueError:
+            number = None
+        low, high = _RANGES[option.name]
+        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
+            raise InputError(f"{place} must be a whole number from {low} to {high}, not {value!r}")
+        return number
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{place} must be a text, not {value!r}")
+    if option.choices and value not in option.choices:
+        raise InputError(f"{place}: {unknown('choice', value, option.choices)}")
+    return value
+
+
+def _silent(_: Progress) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model file that is here, with what it says of itself. format: what the catalogue says, if it is from there."""
+
+    name: str
+    path: Path
+    facts: Gguf
+    format: str | None = None
+
+
+def find_model(wanted: Settings, progress: Report = _silent) -> Model | None:
+    """The model that the settings name, pulled when it is missing; None where the engine needs none. Blocks.
+
+    Raises:
+        InputError: an unknown name, a bad file, a context larger than the model's, too little memory.
+    """
+    if wanted.engine == "scripted":
+        return None
+    found = resolve(wanted.model)
+    path = _path_of(found, wanted.home, progress)
+    facts = read(path)
+    _check_memory(facts, _context(wanted, facts) * wanted.slots)
+    return Model(found.name, path, facts, found.format) if isinstance(found, Entry) else Model(path.stem, path, facts)
+
+
+def _path_of(found: Entry | Path, home_folder: Path, progress: Report) -> Path:
+    """A file in the store was verified when it was put there, so that starting needs no second look at every byte."""
+    if isinstance(found, Path):
+        return found
+    return find(found, home_folder) or pull(found, home_folder, progress)
+
+
+async def open_spine(wanted: Settings, model: Model | None) -> Spine:
+    """A started engine with its model's format.
+
+    Raises:
+        InputError: an unknown format, or none known for the model. EngineError: the engine does not start.
+    """
+    engine, format_ = _scripted(wanted) if model is None else _llamacpp(wanted, model)
+    return Spine(engine, await engine.start(), format_, raw=wanted.prompts == "raw")
+
+
+async def open_remote(url: str, endpoint: str) -> Spine:
+    """The client of an endpoint that speaks the SageMaker Runtime API."""
+    from puna.engines.sagemaker import SageMaker  # noqa: PLC0415
+
+    engine = SageMaker(url, endpoint)
+    return Spine(engine, await engine.start(), formats.get("llama2"))
+
+
+def _scripted(wanted: Settings) -> tuple[Engine, Format]:
+    from puna.engines.scripted import Scripted  # noqa: PLC0415  # each engine is imported where it is chosen
+
+    context = wanted.context or DEFAULT_CONTEXT
+    return Scripted(context=context, slots=wanted.slots), formats.get(wanted.format or "chatml")
+
+
+def _llamacpp(wanted: Settings, model: Model) -> tuple[Engine, Format]:
+    from puna.engines.llamacpp import LlamaCpp, LlamaCppSettings  # noqa: PLC0415
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    chosen = LlamaCppSettings(
+        path=model.path,
+        name=model.name,
+        context=_context(wanted, model.facts),
+        slots=wanted.slots,
+        threads=wanted.threads or max(1, cores // 2),
+        batch_threads=wanted.batch_threads or cores,
+        log=_log_file(wanted.home),
+        control=model.facts.control,
+        bos=model.facts.bos if model.facts.add_bos else None,
+    )
+    return LlamaCpp(chosen), _format(wanted, model)
+
+
+def _format(wanted: Settings, model: Model) -> Format:
+    """What the user says, else the file's own template, else what the catalogue says."""
+    facts = model.facts
+    if wanted.format:
+        return formats.get(wanted.format)
+    if facts.chat_template:
+        return formats.of_template(facts.chat_template, facts.bos, facts.eos, control=facts.control, today=today())
+    if model.format:
+        return formats.get(model.format)
+    raise InputError(
+        f"{model.name} brings no chat template, so puna cannot know its prompt format; name it with "
+        f"--format (known: {', '.join(sorted(formats.FORMATS))})"
+    )
+
+
+def _context(wanted: Settings, facts: Gguf) -> int:
+    trained = facts.context_length or DEFAULT_CONTEXT
+    if wanted.context and wanted.context > trained:
+        raise InputError(
+            f"--context must be at most {trained}, the window that {wanted.model} was trained with, "
+            f"not {wanted.context}"
+        )
+    return wanted.context or min(DEFAULT_CONTEXT, trained)
+
+
+def _check_memory(facts: Gguf, tokens: int) -> None:
+    """Refuse a load that cannot fit: llama.cpp would be killed, or would take the machine down swapping."""
+    import psutil  # noqa: PLC0415
+
+    needed = facts.file_size + facts.kv_cache_bytes(tokens)
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise ModelFileError(
+            f"{facts.name or 'the model'} needs {needed / 2**30:.1f} GiB ({facts.file_size / 2**30:.1f} for the weights, "
+            f"{facts.kv_cache_bytes(tokens) / 2**30:.1f} for a window of {tokens} tokens in all), but "
+            f"{available / 2**30:.1f} GiB are free; choose fewer --slots, a smaller --context or a smaller model"
+        )
+
+
+def today() -> date:
+    """The date that a model's own template may ask for."""
+    return datetime.now().astimezone().date()
+
+
+KEPT_LOGS = 10
+
+
+def _log_file(home_folder: Path) -> Path:
+    """The engine's log of this process; older ones beyond the newest ten go."""
+    folder = home_folder / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    logs = sorted(folder.glob("engine-*.log"), key=lambda log: log.stat().st_mtime)
+    for old in logs[: -KEPT_LOGS + 1]:
+        old.unlink(missing_ok=True)
+    return folder / f"engine-{os.getpid()}.log"

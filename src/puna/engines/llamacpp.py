@@ -1,0 +1,197 @@
+"""The embedded engine: llama.cpp in a child process, spoken to over loopback HTTP. Knows token ids, not formats.
+
+Always streamed, since llama.cpp does not notice that the client of a whole answer has gone. Prompts are sent as token
+ids made from segments, since llama.cpp's own HTTP layer reads control tokens out of user text.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from puna.engines.admission import Slots
+from puna.engines.base import EngineInfo, Event
+from puna.engines.process import WorkerProcess
+from puna.errors import EngineError, EngineStoppedError
+from puna.generation import Delta, End, Finish, Prompt, Sampling, Segment, Timing, Usage
+from puna.tokens.base import ControlToken, runs
+
+SILENCE_SECONDS = 300.0
+"""Longest wait between two events. Prefill reports after each batch of 64 tokens, so this is ample for any model."""
+
+_FINISH = {"eos": Finish.STOP, "word": Finish.STOP, "limit": Finish.LENGTH}
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaCppSettings:
+    """What to load and how. context: tokens of one request; threads: for decoding one stream, and for batches.
+
+    control: the model's control tokens by text. bos: text of the token that the vocabulary puts first, if any.
+    queue: requests that may wait for a slot.
+    """
+
+    path: Path
+    name: str
+    context: int
+    slots: int
+    threads: int
+    batch_threads: int
+    log: Path
+    control: Mapping[str, int]
+    bos: str | None = None
+    queue: int = 256
+
+
+class LlamaCpp:
+    """One model, loaded in one child process."""
+
+    def __init__(self, settings: LlamaCppSettings) -> None:
+        self.settings = settings
+        self.slots = Slots(settings.slots, settings.queue)
+        self.worker = WorkerProcess("puna.engines.worker", settings.log)
+        self._info: EngineInfo | None = None
+        self._http: httpx.AsyncClient | None = None
+
+    async def start(self) -> EngineInfo:
+        """Load the model; about half a second for the default one."""
+        if self._info is not None:
+            return self._info
+        wanted, key = self.settings, secrets.token_urlsafe(24)
+        report = await self.worker.start(
+            {
+                "path": str(wanted.path),
+                "name": wanted.name,
+                "context": wanted.context,
+                "slots": wanted.slots,
+                "threads": wanted.threads,
+                "batch_threads": wanted.batch_threads,
+                "key": key,
+            }
+        )
+        self._http = httpx.AsyncClient(
+            base_url=report["address"],
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=httpx.Timeout(SILENCE_SECONDS, connect=10),
+            limits=httpx.Limits(max_connections=None),
+            trust_env=False,  # a proxy of the user's environment has no business on loopback
+        )
+        self._info = EngineInfo(
+            wanted.name, report["build"], wanted.context, wanted.slots, frozenset(wanted.control), wanted.bos
+        )
+        return self._info
+
+    async def close(self) -> None:
+        """End the process; streams that run fail with EngineStoppedError, and so do waiting ones."""
+        self.slots.close()
+        await self.worker.stop()
+        if self._http is not None:
+            await self._http.aclose()
+        self._http, self._info = None, None
+
+    async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
+        """Ids by the model's own vocabulary, one call for a whole prompt; special parsing is off throughout."""
+        control = self.settings.control
+        content = [control[run.text] if isinstance(run, ControlToken) else run for run in runs(segments, control)]
+        if not content:
+            return ()
+        body = {"content": content, "add_special": False, "parse_special": False}
+        try:
+            answer = await self._client.post("/tokenize", json=body)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise self._failure(error) from error
+        return tuple(answer.json()["tokens"])
+
+    async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
+        """Deltas, then one End. Leaving early drops the connection, which stops llama.cpp at its next batch."""
+        async with self.slots.slot() as waited:
+            began = time.monotonic()
+            try:
+                async with self._client.stream("POST", "/completion", json=request(prompt, sampling)) as answer:
+                    if answer.status_code != httpx.codes.OK:
+                        raise EngineError(_complaint(await answer.aread()))
+                    async for event in _events(answer, waited, began):
+                        yield event
+            except httpx.HTTPError as error:
+                raise self._failure(error) from error
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            raise EngineStoppedError("the engine is not running; start it first")
+        return self._http
+
+    def _failure(self, error: httpx.HTTPError) -> EngineError:
+        if isinstance(error, httpx.TimeoutException):
+            return EngineError(f"the engine said nothing for {SILENCE_SECONDS:.0f} s; see its log {self.settings.log}")
+        return self.worker.lost()
+
+
+def request(prompt: Prompt, sampling: Sampling) -> dict[str, object]:
+    """The body of llama.cpp's native ``/completion``.
+
+    ``samplers`` names all that take part, in order: its default chain also holds penalties, DRY, typical-p, min-p 0.05 and
+    XTC, and puts the temperature last. A temperature of 0 is greedy.
+    """
+    greedy = sampling.temperature == 0
+    return {
+        "prompt": list(prompt.ids),
+        "n_predict": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_k": 1 if greedy else sampling.top_k,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "samplers": ["top_k"] if greedy else ["temperature", "top_k", "top_p", "min_p"],
+        "seed": sampling.seed,
+        "stop": list(sampling.stop),
+        "stream": True,
+        "return_progress": True,
+        "return_tokens": True,
+        "cache_prompt": True,
+    }
+
+
+async def _events(answer: httpx.Response, waited: float, began: float) -> AsyncGenerator[Event, None]:
+    held = 0  # tokens whose text llama.cpp holds back: half a character, or the start of a stop text
+    first: float | None = None
+    async for line in answer.aiter_lines():
+        if not line.startswith("data: "):
+            if line.startswith("error"):
+                raise EngineError(_complaint(line.partition(":")[2].encode()))
+            continue
+        said = json.loads(line[6:])
+        if "prompt_progress" in said:
+            continue
+        if "error" in said:
+            raise EngineError(_complaint(line[6:].encode()))
+        first = first or time.monotonic()
+        if said["stop"]:
+            if said["content"]:
+                yield Delta(said["content"], held)
+            yield _end(said, Timing(waited, first - began, time.monotonic() - first))
+            return
+        held += len(said["tokens"])
+        if said["content"]:
+            yield Delta(said["content"], held)
+            held = 0
+
+
+def _end(said: dict[str, Any], timing: Timing) -> End:
+    usage = Usage(prompt=said["tokens_evaluated"], cached=said["timings"]["cache_n"], output=said["tokens_predicted"])
+    return End(_FINISH.get(said["stop_type"], Finish.UNKNOWN), usage, timing, said["stopping_word"] or None)
+
+
+def _complaint(body: bytes) -> str:
+    try:
+        said = json.loads(body)
+        text = str(said.get("error", said).get("message", said)) if isinstance(said, dict) else str(said)
+    except (ValueError, AttributeError):
+        text = body.decode("utf-8", "replace")
+    return f"the engine refused the request: {text[:500]}"

@@ -1,0 +1,137 @@
+"""An endpoint that speaks the SageMaker Runtime API, as an engine. Knows the workshop's dialect; signs nothing.
+
+The model, its format and its window are the endpoint's, so prompts go as messages, or as the caller's own text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from puna.engines.base import EngineInfo, Event
+from puna.errors import EndpointError, InputError
+from puna.generation import Delta, End, Finish, Prompt, Sampling, Segment, Timing, Usage
+from puna.wire import eventstream, jsonlines, workshop
+
+SILENCE_SECONDS = 60.0
+"""SageMaker's own limit for the first byte of an answer, and boto3's default for each read."""
+
+
+class SageMaker:
+    """The client of one endpoint. url: its address, such as http://127.0.0.1:8080."""
+
+    def __init__(self, url: str, endpoint: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise InputError(f"--url must begin with http:// or https://, not {url[:80]!r}")
+        self.url = url.rstrip("/")
+        self.endpoint = endpoint
+        self._http: httpx.AsyncClient | None = None
+
+    async def start(self) -> EngineInfo:
+        """Nothing is sent: whether the endpoint answers shows with the first prompt."""
+        if self._http is None:
+            self._http = httpx.AsyncClient(base_url=self.url, timeout=httpx.Timeout(SILENCE_SECONDS, connect=10))
+        return EngineInfo(self.endpoint, self.url, context=0, slots=0, speaks="messages")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+
+    async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
+        """The vocabulary is the endpoint's; nothing here can count.
+
+        Raises:
+            EndpointError: always.
+        """
+        raise EndpointError(f"{self.url} counts tokens itself; ask it, not its client ({len(segments)} segments)")
+
+    async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
+        """InvokeEndpointWithResponseStream; then the receipt, where the endpoint gives one."""
+        request = workshop.Request(
+            prompt.text if prompt.dialog is None else prompt.dialog,
+            sampling,
+            frozenset(Sampling.__dataclass_fields__),
+        )
+        path = f"/endpoints/{quote(self.endpoint, safe='')}/invocations-response-stream"
+        began = time.monotonic()
+        first: float | None = None
+        try:
+            async with self._client.stream("POST", path, json=workshop.write_request(request)) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise EndpointError(_refusal(self.url, answer.status_code, await answer.aread()))
+                async for text in _texts(answer):
+                    first = first or time.monotonic()
+                    yield Delta(text)
+            timing = Timing(prefill=(first or began) - began, decode=time.monotonic() - (first or began))
+            yield await self._end(answer.headers.get("x-puna-receipt"), timing)
+        except httpx.TimeoutException as error:
+            raise EndpointError(
+                f"{self.url} said nothing for {SILENCE_SECONDS:.0f} s; is it up, and not busy?"
+            ) from error
+        except httpx.HTTPError as error:
+            raise EndpointError(f"{self.url} does not answer ({error or type(error).__name__}); is it up?") from error
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            raise EndpointError("the client was closed; start it first")
+        return self._http
+
+    async def _end(self, receipt_path: str | None, timing: Timing) -> End:
+        receipt: Any = None
+        if receipt_path:
+            with suppress(httpx.HTTPError, ValueError):
+                answer = await self._client.get(receipt_path)
+                receipt = answer.json() if answer.status_code == httpx.codes.OK else None
+        if not isinstance(receipt, dict):
+            return End(Finish.UNKNOWN, None, timing)
+        usage, seconds = receipt["usage"], receipt["seconds"]
+        return End(
+            Finish(receipt["finish"]),
+            Usage(usage["prompt"], usage["cached"], usage["output"]) if usage else None,
+            Timing(seconds["queue"], seconds["prefill"], seconds["decode"]),
+            receipt["stopped_by"],
+            receipt,
+        )
+
+
+async def _texts(answer: httpx.Response) -> AsyncGenerator[str, None]:
+    frames, lines = eventstream.Decoder(), jsonlines.Decoder()
+    async for data in answer.aiter_raw():
+        for message in frames.feed(data):
+            for text in _records(message, lines):
+                yield text
+    frames.close()
+    for record in lines.close():
+        yield workshop.read_outputs(record)
+
+
+def _records(message: eventstream.Message, lines: jsonlines.Decoder) -> Iterator[str]:
+    if message.kind != "event":
+        name = message.headers.get(":exception-type", message.headers.get(":error-code", message.kind))
+        raise EndpointError(f"the stream broke off with {name!s}: {_sentence(message.payload)}")
+    for record in lines.feed(message.payload):
+        yield workshop.read_outputs(record)
+
+
+def _refusal(url: str, status: int, body: bytes) -> str:
+    return f"{url} refused the prompt ({status}): " + _sentence(body)
+
+
+def _sentence(body: bytes) -> str:
+    """The innermost sentence of an AWS error: the container's own, where it has one."""
+    try:
+        said: Any = httpx.Response(200, content=body).json()
+        inner = said.get("OriginalMessage")
+        if inner:
+            return _sentence(inner.encode())
+        return str(said.get("Message") or said.get("message") or said.get("error") or said)
+    except (ValueError, AttributeError):
+        return str(body, "utf-8", "replace")[:500] or "no message"

@@ -1,0 +1,95 @@
+"""An engine without a model: deterministic, at once, shipped for tests, docs and trying a client. Knows no network.
+
+Its vocabulary is words: each word with the space before it is one token. By default it says back what it was told last.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from puna.engines.admission import Slots
+from puna.engines.base import EngineInfo, Event
+from puna.errors import EngineError
+from puna.generation import Delta, End, Finish, Kind, Prompt, Sampling, Segment, Timing, Usage
+from puna.messages import Role
+from puna.tokens.base import ControlToken, runs
+from puna.version import __version__
+
+CONTROL = frozenset({"<|im_start|>", "<|im_end|>"})
+_WORDS = re.compile(r"\s?\S+|\s")
+
+Answer = Callable[[Prompt, Sampling], str]
+
+
+def say_back(prompt: Prompt, sampling: Sampling) -> str:  # noqa: ARG001
+    """Says back the last user turn, or the whole text where there are no turns."""
+    said = [s.text for s in prompt.segments if s.kind is Kind.CONTENT and s.role is Role.USER]
+    return f"You said: {said[-1] if said else prompt.text}"
+
+
+async def _at_once(_: int) -> None:
+    return
+
+
+class Scripted:
+    """Answers by a function of prompt and sampling.
+
+    pace: awaited before the n-th piece, so that a test decides when it comes. fail_after: pieces after which the
+    stream fails, None for never.
+    """
+
+    def __init__(
+        self,
+        answer: Answer = say_back,
+        *,
+        context: int = 4096,
+        slots: int = 4,
+        queue: int = 256,
+        pace: Callable[[int], Awaitable[None]] = _at_once,
+        fail_after: int | None = None,
+    ) -> None:
+        self._answer = answer
+        self._pace = pace
+        self._fail_after = fail_after
+        self.slots = Slots(slots, queue)
+        self.info = EngineInfo("scripted", f"puna-{__version__}-scripted", context, slots, CONTROL)
+
+    async def start(self) -> EngineInfo:
+        """Nothing to load."""
+        return self.info
+
+    async def close(self) -> None:
+        """Send away all who wait."""
+        self.slots.close()
+
+    async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
+        """Ids by words; a control token is 0 or 1, a word is never below 2."""
+        ids: list[int] = []
+        for run in runs(segments, CONTROL):
+            if isinstance(run, ControlToken):
+                ids.append(sorted(CONTROL).index(run.text))
+            else:
+                ids.extend(2 + zlib.crc32(word.encode()) % 49150 for word in _WORDS.findall(run))
+        return tuple(ids)
+
+    async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
+        """The answer word by word, cut at a stop text or at max_tokens."""
+        text, stopped_by = _cut(self._answer(prompt, sampling), sampling.stop)
+        words = _WORDS.findall(text)
+        sent = words[: sampling.max_tokens]
+        async with self.slots.slot() as waited:
+            for n, word in enumerate(sent):
+                await self._pace(n)
+                if n == self._fail_after:
+                    raise EngineError(f"the script says that the stream fails after {n} pieces")
+                yield Delta(word)
+            finish = Finish.LENGTH if len(words) > sampling.max_tokens else Finish.STOP
+            usage = Usage(prompt=len(prompt.ids), cached=0, output=len(sent))
+            yield End(finish, usage, Timing(queue=waited), stopped_by if finish is Finish.STOP else None)
+
+
+def _cut(text: str, stops: tuple[str, ...]) -> tuple[str, str | None]:
+    met = min(((text.find(stop), stop) for stop in stops if stop in text), default=None)
+    return (text, None) if met is None else (text[: met[0]], met[1])

@@ -1,0 +1,73 @@
+"""The child process that holds llama.cpp. Knows its settings and nothing of prompts; ends when its stdin does.
+
+A process of its own, because llama.cpp may abort: n_batch 0, a GGUF that lies, memory that runs out would take the
+endpoint with them. Protocol: one JSON line of settings on stdin; one JSON line on stdout, ``{"address", "build"}`` or
+``{"error"}``; then llama.cpp's own HTTP server on loopback until stdin closes, also when the parent is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+# Read by ggml when it is loaded; without it an abort runs gdb and prints a backtrace on stdout.
+os.environ["GGML_NO_BACKTRACE"] = "1"
+
+
+def parameters(settings: dict[str, Any]) -> Any:
+    """llama.cpp's parameters. Reasons stand where a value is not its default (figures: 2 cores, SmolLM2-135M)."""
+    import xllamacpp  # noqa: PLC0415  # after the environment is set, and only in this process
+
+    params = xllamacpp.CommonParams()
+    params.model.path = settings["path"]
+    params.model_alias = {settings["name"]}
+    # The KV cache is split evenly. A unified pool, when overcommitted, fails every stream in it.
+    params.n_parallel = settings["slots"]
+    params.n_ctx = settings["slots"] * settings["context"]
+    params.kv_unified = False
+    # A dropped client is noticed between two batches: 64 frees a slot in prefill after 0.4 s, 256 after 1.5 s and
+    # more; a stream beside a long prefill stalls for one batch. It costs 7 % of prefill speed.
+    params.n_batch = params.n_ubatch = 64
+    # Two spinning decode threads collapse when they share cores with anything else; batches gain from all cores.
+    params.cpuparams.n_threads = settings["threads"]
+    params.cpuparams_batch.n_threads = settings["batch_threads"]
+    params.cache_ram_mib = 0  # default 8192: a host-side prompt cache that grows to 8 GiB
+    params.verbosity = 1  # errors only, on stderr: the one place where the cause of a failed load is told
+    params.endpoint_slots = True
+    params.prefill_assistant = False
+    params.ui = False
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [settings["key"]]  # its HTTP server always listens, and allows any origin
+    return params
+
+
+def main() -> None:
+    """Load, report, serve until stdin closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
+    settings = json.loads(sys.stdin.readline())
+    report = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever C++ prints is no report
+
+    def tell(**said: str) -> None:
+        report.write(json.dumps(said) + "\n")
+        report.flush()
+
+    try:
+        import xllamacpp  # noqa: PLC0415
+
+        server = xllamacpp.Server(parameters(settings))
+        tell(address=server.listening_address, build=f"xllamacpp-{xllamacpp.__version__}")
+    except Exception as error:  # noqa: BLE001  # whatever it is, the parent has to hear of it
+        tell(error=str(error))
+        os._exit(1)
+    sys.stdin.read()
+    del server  # joins llama.cpp's threads; leaving them running at exit crashes
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Collects the slips that a lenient reader meets. Knows no family: each family hands in its own table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from puna.formats.base import Finding
+
+ERROR = "error"
+"""The model reads something else than was meant: a turn, a role or a control token is lost or doubled."""
+WARNING = "warning"
+"""The model reads what was meant, in tokens that it was not trained on."""
+NOTE = "note"
+"""Worth knowing; the tokens may well be right."""
+
+Table = Mapping[str, tuple[str, str]]
+"""Code to (severity, sentence)."""
+
+
+class Slips:
+    """Findings in the making. ``table`` has every code that may be noted."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._found: list[Finding] = []
+
+    def note(self, code: str, start: int, end: int, fix: str | None = None) -> None:
+        """One slip at characters [start, end); putting ``fix`` there mends it, None where only the author knows."""
+        severity, message = self._table[code]
+        self._found.append(Finding(code, severity, start, end, message, fix))
+
+    def in_text_order(self) -> tuple[Finding, ...]:
+        """Everything noted, by place in the text."""
+        return tuple(sorted(self._found, key=lambda finding: (finding.start, finding.end)))

@@ -1,0 +1,79 @@
+"""The life of a listening socket: bind, serve, stop. Knows uvicorn; nothing of what is served."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from puna.errors import EngineError, InputError
+
+GRACE_SECONDS = 5
+"""How long a stop waits for answers that are being written; their streams end at once with the engine's."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket on a loopback address; port 0 picks a free one.
+
+    Raises:
+        InputError: no loopback address, an unknown one, or a port that is taken.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise InputError(f"--host {host!r} is no address of this machine ({error}); use 127.0.0.1") from error
+    if not ipaddress.ip_address(found[4][0]).is_loopback:
+        raise InputError(
+            f"--host must be a loopback address such as 127.0.0.1, not {host}: the endpoint has no authentication"
+        )
+    bound = socket.socket(found[0], socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(found[4])
+    except OSError as error:
+        bound.close()
+        if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+            why = "is taken" if error.errno == errno.EADDRINUSE else "needs more rights than you have"
+            raise InputError(f"port {port} of {host} {why}; choose another with --port (0 picks a free one)") from error
+        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """The socket's URL."""
+    host, port = bound.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the caller: it has an engine to stop first."""
+        yield
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
+    """Serve ``app`` on ``bound`` until the block ends."""
+    # httptools and uvloop where they are installed: uvicorn picks them by itself.
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[bound]))
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+                raise EngineError(f"the server ended before it listened on {address_of(bound)}")
+            await asyncio.sleep(0.005)
+        yield
+    finally:
+        server.should_exit = True
+        await task
