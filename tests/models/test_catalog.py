@@ -71,6 +71,7 @@ def test_paths(name: str) -> None:
         "hf:owner/repo:/model.gguf",
         "hf:owner/repo:a\\..\\model.gguf",
         "hf:owner/repo:a\0.gguf",
+        "hf:owner/repo:C:model.gguf",
         "",
         "smollm",
     ],

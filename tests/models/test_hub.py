@@ -11,7 +11,7 @@ import pytest
 
 from models.gguf_writer import gguf_bytes
 from models.hub_server import COMMIT, REPO, FakeHub, running
-from puna.errors import EndpointError, ModelFileError
+from puna.errors import EndpointError, InputError, ModelFileError
 from puna.models import store
 from puna.models.catalog import Entry, resolve
 from puna.models.pull import pull
@@ -235,3 +235,10 @@ def test_a_repository_without_a_file(hub: FakeHub, tmp_path: Path, files: list[s
 def test_a_repository_without_models(hub: FakeHub, tmp_path: Path) -> None:
     hub.files = {}
     assert "has no GGUF file" in refusal(hub, tmp_path, f"hf:{REPO}")
+
+
+def test_a_hub_that_lists_a_file_outside_the_store(hub: FakeHub, tmp_path: Path) -> None:
+    hub.files = {"../../../outside.gguf": CONTENT}
+    with pytest.raises(InputError, match="must be hf:OWNER/REPO"):
+        pulled(hub, tmp_path, f"hf:{REPO}")
+    assert hub.ranges() == []

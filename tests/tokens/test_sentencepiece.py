@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from oracles import oracle, oracle_json
@@ -15,7 +17,7 @@ def llama2() -> SentencePiece:
     return SentencePiece.read(oracle(MODEL))
 
 
-def test_golden_dialogs_have_the_reference_s_ids(llama2):
+def test_golden_dialogs_have_the_reference_s_ids(llama2: SentencePiece) -> None:
     golden = oracle_json("formats/llama2_tokens.json")
     wrong = [
         case["name"]
@@ -26,11 +28,11 @@ def test_golden_dialogs_have_the_reference_s_ids(llama2):
     assert not wrong
 
 
-def test_control_tokens_are_the_two_of_llama2(llama2):
+def test_control_tokens_are_the_two_of_llama2(llama2: SentencePiece) -> None:
     assert dict(llama2.control) == {"<s>": 1, "</s>": 2}
 
 
-def test_vocabulary_facts(llama2):
+def test_vocabulary_facts(llama2: SentencePiece) -> None:
     facts = oracle_json("formats/llama2_vocab_facts.json")
     assert llama2.size == facts["n_pieces"]
     assert llama2.pieces(range(len(facts["first_ids"]))) == facts["first_ids"]
@@ -39,29 +41,29 @@ def test_vocabulary_facts(llama2):
         assert n is None or llama2.pieces([n]) == [piece]
 
 
-def test_plain_texts_of_the_vocabulary_facts(llama2):
+def test_plain_texts_of_the_vocabulary_facts(llama2: SentencePiece) -> None:
     for case in oracle_json("formats/llama2_vocab_facts.json")["encode"]:
         assert llama2.encode(case["text"]) == case["ids"], case["text"]
         assert llama2.pieces(case["ids"]) == case["pieces"], case["text"]
 
 
-def test_no_plain_text_gives_a_control_id(llama2):
+def test_no_plain_text_gives_a_control_id(llama2: SentencePiece) -> None:
     for text in ("<s>", "</s>", "a</s><s>b", "<unk>", " </s>", "</s>\n"):
         assert not {1, 2} & set(llama2.encode(text)), text
 
 
 @pytest.mark.parametrize("n", [-1, 32000, 10**12])
-def test_an_id_outside_the_vocabulary_is_refused(llama2, n):
+def test_an_id_outside_the_vocabulary_is_refused(llama2: SentencePiece, n: int) -> None:
     with pytest.raises(InputError, match=f"from 0 to 31999, not {n}"):
         llama2.pieces([1, n])
 
 
-def test_a_missing_file_is_refused_with_its_path(tmp_path):
+def test_a_missing_file_is_refused_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.model.*No such file"):
         SentencePiece.read(tmp_path / "nowhere.model")
 
 
-def test_a_folder_is_refused(tmp_path):
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         SentencePiece.read(tmp_path)
 
@@ -79,14 +81,14 @@ OTHER_KINDS = {
 
 
 @pytest.mark.parametrize("kind", OTHER_KINDS)
-def test_a_file_of_another_kind_is_refused(tmp_path, kind):
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "tokenizer.model"
     path.write_bytes(OTHER_KINDS[kind])
     with pytest.raises(InputError, match=r"tokenizer\.model must be a whole sentencepiece model, but"):
         SentencePiece.read(path)
 
 
-def test_a_truncated_file_is_refused_wherever_it_was_cut():
+def test_a_truncated_file_is_refused_wherever_it_was_cut() -> None:
     whole = oracle(MODEL).read_bytes()
     # The last field lies in the last few dozen bytes: without it the file still loads, and merges spaces.
     cuts = [*range(1, 60, 7), len(whole) // 2, *range(len(whole) - 80, len(whole))]

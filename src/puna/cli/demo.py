@@ -28,7 +28,7 @@ from puna.errors import EngineError, InputError
 from puna.wire.jsonlines import Decoder
 from puna.wire.workshop import read_outputs
 
-BOLD, DIM, PLAIN = "\033[1m", "\033[2m", "\033[0m"
+BOLD, DIM, CYAN, PLAIN = "\033[1m", "\033[2m", "\033[36m", "\033[0m"
 SEED = 1
 
 
@@ -88,10 +88,13 @@ def _lessons(boto3: Any, endpoint: Endpoint, seed: int, began: float) -> int:
     )
     tally = Tally(began)
     for number, scenario in enumerate(SCENARIOS, start=1):
-        print(f"{_style(BOLD, f'{number:>2}  {scenario.heading}')}\n{_dim(scenario.teaches)}")
-        for call, call_seed in zip(scenario.calls, seeds_of(scenario, seed), strict=True):
+        print(_style(BOLD, f"{number:>2}  {scenario.heading}"))
+        print(_filled(f"{scenario.teaches} {_rate(scenario, endpoint.spine.info.model)}"))
+        for n, (call, call_seed) in enumerate(zip(scenario.calls, seeds_of(scenario, seed), strict=True)):
+            if n == 0 or call.prompt != scenario.calls[n - 1].prompt:
+                print(_quoted(call.prompt))
             _answer(client, endpoint, call, call_seed, tally)
-        print(f"{_dim(_rate(scenario, endpoint.spine.info.model))}\n")
+        print()
     first = f"; first token {tally.first_token:.1f} s after the start" if tally.first_token else ""
     print(
         f"{len(SCENARIOS)} scenarios, {tally.answers} answers, {tally.tokens} tokens from "
@@ -102,7 +105,7 @@ def _lessons(boto3: Any, endpoint: Endpoint, seed: int, began: float) -> int:
 
 def _answer(client: Any, endpoint: Endpoint, call: Call, seed: int, tally: Tally) -> None:
     if call.label:
-        print(_dim(f"- {call.label}"))
+        print(_style(DIM, f"    - {call.label}"))
     body = {"prompt": call.prompt, "max_tokens_to_sample": MAX_TOKENS, "seed": seed, **call.sampling}
     arguments = {"EndpointName": endpoint.name, "Body": json.dumps(body), "ContentType": "application/json"}
     out = Wrapping(sys.stdout.write, _width(), indent=4)
@@ -118,7 +121,7 @@ def _answer(client: Any, endpoint: Endpoint, call: Call, seed: int, tally: Tally
     tally.answers += 1
     tally.tokens += receipt["usage"]["output"]
     tally.first_token = tally.first_token or (first - tally.began if first else None)
-    print(_dim(_cost(receipt, None if call.whole or first is None else first - sent)))
+    print(_style(DIM, _filled(_cost(receipt, None if call.whole or first is None else first - sent))))
 
 
 def _streamed(client: Any, arguments: dict[str, str]) -> tuple[Any, Iterator[str]]:
@@ -151,15 +154,16 @@ def _cost(receipt: Any, first: float | None) -> str:
     speed = f", {(usage['output'] - 1) / decode:.0f} tokens/s" if usage["output"] > 1 and decode else ""
     wait = f", first after {first * 1000:.0f} ms" if first is not None else ", in one piece"
     how = f"{prompt['source']} → {prompt['format']}" if prompt["written"] == "translated" else prompt["written"]
-    slips = f", {len(prompt['findings'])} slips mended" if prompt["findings"] else ""
+    count = len(prompt["findings"])
+    slips = f", {count} {'slip' if count == 1 else 'slips'} mended" if count else ""
     return f"{usage['prompt']} tokens in, {usage['output']} out{speed}{wait} · prompt {how}{slips}"
 
 
 def _rate(scenario: Scenario, model: str) -> str:
     rates = measured()
     if model != rates.model:
-        return f"(how often {model} shows it was not measured)"
-    return f"(it shows with {rates.shown[scenario.key]} of {rates.seeds} seeds on {model})"
+        return f"(How often {model} shows it was not measured.)"
+    return f"({model} shows it on {rates.shown[scenario.key]} of {rates.seeds} seeds.)"
 
 
 def _width() -> int:
@@ -170,5 +174,11 @@ def _style(style: str, text: str) -> str:
     return f"{style}{text}{PLAIN}" if sys.stdout.isatty() else text
 
 
-def _dim(text: str) -> str:
-    return _style(DIM, textwrap.fill(text, _width(), initial_indent="    ", subsequent_indent="    "))
+def _filled(text: str) -> str:
+    return textwrap.fill(text, _width(), initial_indent="    ", subsequent_indent="    ")
+
+
+def _quoted(prompt: str) -> str:
+    """The prompt as it was written, behind a bar; long lines are wrapped."""
+    lines = [piece for line in prompt.rstrip("\n").split("\n") for piece in textwrap.wrap(line, _width() - 6) or [""]]
+    return "\n".join(_style(CYAN, f"    │ {line}") for line in lines)

@@ -10,9 +10,7 @@ Source of the settings: ``utils/chat_template_utils.py`` of transformers 5.23.0,
 from __future__ import annotations
 
 import json
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any, NoReturn
 
@@ -24,6 +22,8 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from puna.formats.jinja_size import GROWING, OPERATORS, first
+
 MAX_STEPS = 100_000
 """Loop turns and macro calls of one render. The longest dialog in use has some thousand messages."""
 
@@ -34,8 +34,6 @@ MAX_WORK = 400_000_000
 """The same, added up over a render."""
 
 _TOO_MUCH = f"it makes texts or lists of more than {MAX_SIZE} elements"
-
-_Estimate = Callable[..., int]
 
 
 class Budget:
@@ -106,9 +104,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
-        for kind in (nodes.For, nodes.Macro, nodes.CallBlock):
-            for block in tree.find_all(kind):
-                block.body.insert(0, _step(block.lineno))
+        blocks: list[nodes.For | nodes.Macro | nodes.CallBlock] = [
+            *tree.find_all(nodes.For),
+            *tree.find_all(nodes.Macro),
+            *tree.find_all(nodes.CallBlock),
+        ]
+        for block in blocks:
+            block.body.insert(0, _step(block.lineno))
         return tree
 
     def concat(self, pieces: Iterable[str]) -> str:
@@ -131,14 +133,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """An operator, once its result is known to be small enough."""
-        _budget(context).make(_OPERATORS[operator](left, right))
+        _budget(context).make(OPERATORS[operator](left, right))
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, obj: Any, /, *args: Any, **named: Any) -> Any:
         """A call; methods of texts are measured first, since ``replace`` or ``center`` can make much of little."""
         owner = getattr(obj, "__self__", None)
         if isinstance(owner, str):
-            estimate = _GROWING.get(getattr(obj, "__name__", ""), _first)
+            estimate = GROWING.get(getattr(obj, "__name__", ""), first)
             _budget(context).make(estimate(owner, *args, *named.values()))
         return super().call(context, obj, *args, **named)
 
@@ -158,75 +160,10 @@ def _step(line: int) -> nodes.Node:
     return nodes.ExprStmt(called).set_lineno(line, override=True)
 
 
-def _size(value: object) -> int:
-    """How much longer a value can make another: its length, or the number itself where it is a width or a count."""
-    if isinstance(value, int):
-        return max(1, abs(value))
-    return max(1, len(value)) if isinstance(value, str | list | tuple | dict) else 1
-
-
-def _first(value: object, *_: object) -> int:
-    return _size(value) if isinstance(value, str | list | tuple | dict) else 1
-
-
-def _product(*values: object) -> int:
-    return math.prod(map(_size, values))
-
-
-def _added(left: object, right: object) -> int:
-    return _first(left) + _first(right)
-
-
-def _multiplied(left: object, right: object) -> int:
-    return 1 if isinstance(left, int | float) and isinstance(right, int | float) else _product(left, right)
-
-
-def _powered(base: object, exponent: object) -> int:
-    """Digits, squared: the cost of a long multiplication."""
-    return (base.bit_length() * abs(exponent)) ** 2 if isinstance(base, int) and isinstance(exponent, int) else 1
-
-
-def _formatted(text: object, *values: object) -> int:
-    """A ``%`` format: every number in it may be a width, and so may every number that is put in."""
-    if not isinstance(text, str):
-        return 1
-    flat = values[0] if len(values) == 1 and isinstance(values[0], tuple) else values
-    widths = sum(int(digits[:12]) for digits in re.findall(r"[0-9]+", text))
-    return len(text) + widths + text.count("%") * sum(map(_size, flat))
-
-
-def _replaced(text: object, old: object = "", new: object = "", *_: object) -> int:
-    if not isinstance(text, str) or not isinstance(old, str) or not isinstance(new, str):
-        return _first(text)
-    return len(text) + text.count(old) * len(new)
-
-
-def _joined(*values: object) -> int:
-    """``delimiter.join(items)`` and ``items|join(delimiter)`` alike; an iterator of unknown length counts as one."""
-    total = 1
-    for value in values:
-        total += sum(map(_first, value)) if isinstance(value, list | tuple) else 0
-    lengths = [len(value) for value in values if isinstance(value, list | tuple)]
-    return total + max(lengths, default=1) * sum(_size(value) for value in values if isinstance(value, str))
-
-
-_OPERATORS: Mapping[str, _Estimate] = {"+": _added, "*": _multiplied, "**": _powered, "%": _formatted}
-
-_GROWING: Mapping[str, _Estimate] = {
-    **dict.fromkeys(
-        ("center", "ljust", "rjust", "zfill", "expandtabs", "indent", "wordwrap", "batch", "slice"), _product
-    ),
-    "format": _formatted,
-    "replace": _replaced,
-    "join": _joined,
-}
-"""Filters and methods whose result can be much longer than what they are given; all others count their first value."""
-
-
 def _counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """A filter that asks the budget first. It takes the context, which also keeps Jinja from folding it when compiling."""
     wants = getattr(getattr(function, "jinja_pass_arg", None), "name", None)
-    estimate = _GROWING.get(name, _first)
+    estimate = GROWING.get(name, first)
 
     @pass_context
     def counted(context: Context, *args: Any, **named: Any) -> Any:

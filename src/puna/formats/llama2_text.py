@@ -93,11 +93,13 @@ class Texts:
     def _system(self, block: _Block) -> str:
         """The system text without the one line break on either side; where that is missing, without any blanks."""
         start, end = block.inner_start, block.inner_end
+        # Where lines end in \r\n throughout, the \r before the closing tag belongs to the line break too.
+        windows = self._text.startswith("\r\n", start, end)
         if self._text.startswith("\n", start, end):
             start += 1
         else:
             start = self._mend_left(start, end, "system-no-newlines", "\n")
-        if self._text.endswith("\n", start, end):
+        if self._text.endswith("\n", start, end) and not windows:
             end -= 1
         else:
             end = self._mend_right(start, end, "system-no-newlines", "\n")

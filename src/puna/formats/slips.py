@@ -17,6 +17,10 @@ Table = Mapping[str, tuple[str, str]]
 """Code to (severity, sentence)."""
 
 
+MOST = 1000
+"""Findings that are kept of one text; a prompt with more of them is not one that a person mends by hand."""
+
+
 class Slips:
     """Findings in the making. ``table`` has every code that may be noted."""
 
@@ -27,7 +31,10 @@ class Slips:
     def note(self, code: str, start: int, end: int, fix: str | None = None) -> None:
         """One slip at characters [start, end); putting ``fix`` there mends it, None where only the author knows."""
         severity, message = self._table[code]
-        self._found.append(Finding(code, severity, start, end, message, fix))
+        if len(self._found) < MOST:
+            self._found.append(Finding(code, severity, start, end, message, fix))
+        elif len(self._found) == MOST:
+            self._found.append(Finding("more-slips", NOTE, end, end, f"only the first {MOST} findings are listed"))
 
     def in_text_order(self) -> tuple[Finding, ...]:
         """Everything noted, by place in the text."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from puna.errors import InputError, unknown
 
 HUB_PREFIX = "hf:"
-_HUB_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<file>[^:]+))?", re.ASCII)
+_REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,27 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A file in a Hugging Face repository. file: None where the user named the repository only."""
+    """A file in a Hugging Face repository. file: None where the user named the repository only.
+
+    Raises:
+        InputError: not OWNER/REPO, no GGUF file, or a name that would lead out of the store, on any system: users type
+            these names, and hubs list them.
+    """
 
     repo: str
     file: str | None
+
+    def __post_init__(self) -> None:
+        steps = [*self.repo.split("/"), *("model.gguf" if self.file is None else self.file).split("/")]
+        unsafe = any(not step.strip(". ") or {*"\\:"} & {*step} or not step.isprintable() for step in steps)
+        if unsafe or not _REPO.fullmatch(self.repo):
+            raise InputError(
+                f"{str(self)[:200]!r} must be hf:OWNER/REPO or hf:OWNER/REPO:FILE.gguf, as on the model's page"
+            )
+        if not steps[-1].lower().endswith(".gguf"):
+            raise InputError(
+                f"{self.file!r} is no GGUF file; name a .gguf file of hf:{self.repo}, or none to have it chosen"
+            )
 
     def __str__(self) -> str:
         return f"{HUB_PREFIX}{self.repo}" + (f":{self.file}" if self.file else "")
@@ -201,16 +218,5 @@ def resolve(name: str) -> Entry | Path:
 
 
 def _hub_entry(name: str) -> Entry:
-    match = _HUB_NAME.fullmatch(name)
-    repo, file = match.group("repo", "file") if match else (None, None)
-    steps = [*(repo or "..").split("/"), *(file.split("/") if file else [])]
-    # The steps become folders and a file of the store: none may lead out of it, on any system.
-    if repo is None or any(not step.strip(". ") or "\\" in step or "\0" in step for step in steps):
-        raise InputError(
-            f"{name[:200]!r} must be hf:OWNER/REPO or hf:OWNER/REPO:FILE.gguf, as on the repository's page"
-        )
-    if file is not None and not file.lower().endswith(".gguf"):
-        raise InputError(
-            f"{file!r} is no GGUF file; name a .gguf file of {HUB_PREFIX}{repo}, or no file to have it chosen"
-        )
-    return Entry(name, f"{repo} from the hub", None, Hub(repo, file))
+    repo, colon, file = name.removeprefix(HUB_PREFIX).partition(":")
+    return Entry(name, f"{repo} from the hub", None, Hub(repo, file if colon else None))

@@ -136,13 +136,17 @@ def _check_whole(path: Path, size: int, header: Header) -> None:
         )
 
 
-def _account(path: Path, size: int, header: Header) -> Gguf:
-    keys = Keys(path, header)
+def _check_one_part(keys: Keys) -> None:
     parts = keys.number("split.count", 1)
     if parts > 1:
         raise ModelFileError(
-            f"{path} is one of {parts} parts of a split model; merge them with `llama-gguf-split --merge` first"
+            f"{keys.path} is one of {parts} parts of a split model; merge them with `llama-gguf-split --merge` first"
         )
+
+
+def _account(path: Path, size: int, header: Header) -> Gguf:
+    keys = Keys(path, header)
+    _check_one_part(keys)
     model = keys.architecture
     blocks = keys.needed(f"{model}.block_count", 1 << 16)
     heads = keys.per_layer(f"{model}.attention.head_count", blocks, (1,) * blocks)

@@ -153,7 +153,8 @@ class HubClient:
             for _ in range(_HOPS):
                 answer = self.http.request(method, url)
                 target = urljoin(url, answer.headers.get("Location", ""))
-                if not answer.is_redirect or urlsplit(target).netloc != urlsplit(url).netloc:
+                told = "X-Linked-Etag" in answer.headers
+                if told or not answer.is_redirect or urlsplit(target).netloc != urlsplit(url).netloc:
                     break
                 url = target
         except (httpx.HTTPError, httpx.InvalidURL) as error:

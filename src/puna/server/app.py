@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -18,6 +19,15 @@ from puna.server.controlplane import ControlPlane
 from puna.server.exchange import Exchanges, Log
 from puna.server.invocations import Invocations, Service
 from puna.server.receipts import Receipts
+
+
+class _Anything(PathConvertor):
+    """Any text, slashes and line breaks too: a name that was percent-encoded must reach the check of names."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("anything", _Anything())
 
 
 def _no_log(_: str) -> None:
@@ -44,8 +54,7 @@ def create_app(
 
 
 def _routes(service: Service, health: Health) -> list[BaseRoute]:
-    # `name:path`: a percent-encoded slash in a name must reach the check of names, not end at "no such route".
-    endpoint, post = "/endpoints/{name:path}", ["POST"]
+    endpoint, post = "/endpoints/{name:anything}", ["POST"]
     return [
         Route(f"{endpoint}/invocations", Invocations(service, sagemaker.Whole()), methods=post),
         Route(f"{endpoint}/invocations-response-stream", Invocations(service, sagemaker.Streamed()), methods=post),

@@ -1,0 +1,40 @@
+"""Every test has a home of its own; the default model is fetched once, into the user's own cache."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from puna import config
+from puna.models.catalog import DEFAULT, Entry, resolve
+from puna.models.pull import pull
+from puna.models.store import find, folder
+
+USER_HOME = config.home()
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    """PUNA_HOME is empty and no setting of the user's environment counts."""
+    for name in list(os.environ):
+        if name.startswith(("PUNA_", "AWS_", "BOTOCORE_")) and name != "PUNA_ORACLES":
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("PUNA_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def model_file() -> Path:
+    """The default model's file, pulled when it is missing."""
+    entry = resolve(DEFAULT)
+    assert isinstance(entry, Entry)
+    return find(entry, USER_HOME) or pull(entry, USER_HOME, lambda _: None)
+
+
+@pytest.fixture
+def model_home(own_home, model_file) -> Path:
+    """A home of the test's own in which the default model has been pulled."""
+    folder(own_home).mkdir()
+    (folder(own_home) / model_file.name).symlink_to(model_file)
+    return own_home

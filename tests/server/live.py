@@ -1,0 +1,169 @@
+"""A real server in a thread, with a speaker that says and does what a test tells it."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import socket
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import httpx
+import uvicorn
+
+from puna.chat import Ask
+from puna.engines.base import EngineInfo
+from puna.generation import Delta, Finish, Receipt, Sampling, Timing, Usage, Written
+from puna.server.app import create_app
+
+ENDPOINT = "llama-2-7b"
+WAIT = 10
+"""Seconds after which a test gives up waiting for an event."""
+
+
+class Hold:
+    """In a script: say that this point is reached, then wait until the work is cancelled."""
+
+
+Script = list[str | Exception | Hold]
+
+
+@dataclass
+class Turn:
+    """A turn of the stand-in."""
+
+    speaker: Speaker
+    sampling: Sampling
+    written: Written
+    source: str | None
+    format: str
+
+    async def stream(self) -> AsyncIterator[Delta | Receipt]:
+        said = 0
+        try:
+            for step in self.speaker.script:
+                if isinstance(step, str):
+                    said += 1
+                    yield Delta(step)
+                else:
+                    await self.speaker.do(step)
+            yield self._receipt(said)
+        finally:
+            # An engine's cleanup waits, too: a cancellation that comes again and again would cut it short.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            self.speaker.cleaned.set()
+
+    def _receipt(self, said: int) -> Receipt:
+        return Receipt(
+            written=self.written,
+            source=self.source,
+            format=self.format,
+            sampling=self.sampling,
+            defaulted=("top_k",),
+            finish=Finish.STOP,
+            usage=Usage(prompt=41, cached=0, output=said) if self.speaker.tells_usage else None,
+            timing=Timing(),
+            model=self.speaker.info.model,
+            engine=self.speaker.info.build,
+        )
+
+
+class Speaker:
+    """The stand-in. script: what every turn does. unprepared: what ``prepare`` does instead."""
+
+    def __init__(self) -> None:
+        self.info = EngineInfo("stand-in", "stand-in-1", 4096, 4)
+        self.reset()
+
+    def reset(self) -> None:
+        self.script: Script = ["Ein", " Lama", " frißt", "."]
+        self.unprepared: Exception | Hold | None = None
+        self.written = Written.TRANSLATED
+        self.source: str | None = "llama2"
+        self.format = "smollm2"
+        self.tells_usage = True
+        self.asked: list[Ask] = []
+        self.reached, self.cleaned = threading.Event(), threading.Event()
+
+    async def prepare(self, ask: Ask) -> Turn:
+        self.asked.append(ask)
+        if self.unprepared is not None:
+            try:
+                await self.do(self.unprepared)
+            finally:
+                self.cleaned.set()
+        return Turn(self, replace(ask.sampling, seed=7), self.written, self.source, self.format)
+
+    async def do(self, step: Exception | Hold) -> None:
+        if isinstance(step, Exception):
+            raise step
+        self.reached.set()
+        await asyncio.Event().wait()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class Live:
+    """The server, and what a test needs to talk to it."""
+
+    def __init__(self) -> None:
+        self.speaker = Speaker()
+        self.ready = True
+        self.lines: queue.Queue[str] = queue.Queue()
+        app = create_app(self.speaker, ENDPOINT, log=self.lines.put, ready=lambda: self.ready)
+        bound = socket.socket()
+        bound.bind(("127.0.0.1", 0))
+        self.address = bound.getsockname()
+        self.url = f"http://127.0.0.1:{self.address[1]}"
+        self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [bound]})
+        self._thread.start()
+        assert self._server.listening.wait(WAIT)
+        self.http = httpx.Client(base_url=self.url, timeout=WAIT, trust_env=False)
+
+    def close(self) -> None:
+        self.http.close()
+        self._server.should_exit = True
+        self._thread.join(WAIT)
+        assert not self._thread.is_alive()
+
+    def reset(self) -> None:
+        self.speaker.reset()
+        self.ready = True
+        while not self.lines.empty():
+            self.lines.get()
+
+    def log(self, response_or_id: httpx.Response | str) -> list[str]:
+        """The log up to the line of one request, which is written a moment after its answer."""
+        given = response_or_id
+        request_id = given if isinstance(given, str) else given.headers["x-amzn-requestid"]
+        return self.log_until(f"id={request_id}")
+
+    def log_until(self, part: str) -> list[str]:
+        """The log up to the first line that ends with, or holds, ``part``. A traceback is not the request's line."""
+        found: list[str] = []
+        while not found or part not in found[-1] or "\n" in found[-1]:
+            found.append(self.lines.get(timeout=WAIT))
+        return found
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.address, timeout=WAIT)
+
+    def raw(self, data: bytes) -> bytes:
+        """Send bytes on a connection of their own; all that comes back."""
+        with self.connect() as sock:
+            sock.sendall(data)
+            received = b""
+            while chunk := sock.recv(65536):
+                received += chunk
+            return received
