@@ -4,9 +4,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles import oracle, oracle_json
 from puna.formats.base import Finding, Format, Parsed
 from puna.messages import Dialog, Message, Role
+from tests.oracles import oracle, oracle_json
 
 # All that str.strip takes, and lookalikes that it leaves.
 BLANKS = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u2029\u3000"

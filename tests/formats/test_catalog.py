@@ -2,11 +2,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.dialogs import any_order, dialog, templates, text_of
 from puna.errors import DialogError, InputError
 from puna.formats import catalog
 from puna.formats.catalog import FORMATS
 from puna.messages import Dialog
+from tests.formats.dialogs import any_order, dialog, templates, text_of
 
 ASKED = dialog("q", "a", "r", system="S")
 

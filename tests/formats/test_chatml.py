@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.dialogs import any_order, dialog, message, renders, text_of
 from puna.errors import DialogError
 from puna.formats.chatml import CHATML, SMOLLM2, ChatML
 from puna.formats.chatml_parse import SLIPS
 from puna.generation import Kind
 from puna.messages import Dialog, Message, Role, dialog_of
+from tests.formats.dialogs import any_order, dialog, message, renders, text_of
 
 FAMILIES = [CHATML, SMOLLM2]
 TAGS = ("<|im_start|>", "<|im_end|>")

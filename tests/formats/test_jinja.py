@@ -3,11 +3,11 @@ from datetime import date
 import pytest
 from hypothesis import given, settings
 
-from formats.dialogs import alternating, dialog, renders, templates, text_of
 from puna.errors import DialogError
 from puna.formats.jinja import Jinja
 from puna.generation import Kind
 from puna.messages import Dialog, Role, dialog_of
+from tests.formats.dialogs import alternating, dialog, renders, templates, text_of
 
 TODAY = date(2026, 11, 22)
 PLAIN = "{% for m in messages %}[{{ m.role }}]{{ m.content }}[/]{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"

@@ -1,11 +1,11 @@
 import pytest
 
-from formats.dialogs import dialog, message, renders, text_of
-from oracles import oracle_json
 from puna.errors import DialogError
 from puna.formats.llama2 import Llama2
 from puna.generation import Kind, Segment
 from puna.messages import Dialog, Role, dialog_of
+from tests.formats.dialogs import dialog, message, renders, text_of
+from tests.oracles import oracle_json
 
 LLAMA2 = Llama2()
 

@@ -2,11 +2,11 @@ from collections.abc import Callable
 
 import pytest
 
-from formats.dialogs import codes, dialog, mended, text_of
-from oracles import oracle_json
 from puna.formats.llama2 import Llama2
 from puna.formats.llama2_slips import SLIPS
 from puna.messages import Dialog, Role
+from tests.formats.dialogs import codes, dialog, mended, text_of
+from tests.oracles import oracle_json
 
 LLAMA2 = Llama2()
 

@@ -1,11 +1,11 @@
 import pytest
 
-from formats.dialogs import dialog, message, text_of
 from puna.errors import DialogError, InputError
 from puna.formats.catalog import get
 from puna.formats.jinja import Jinja
 from puna.formats.translate import translate
 from puna.messages import Role
+from tests.formats.dialogs import dialog, message, text_of
 
 CHATML = "<|im_start|>{}\n{}<|im_end|>\n".format
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from server.live import Live, Speaker
+from .live import Live, Speaker
 
 
 @pytest.fixture(scope="session")

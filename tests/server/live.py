@@ -119,6 +119,7 @@ class Live:
     def __init__(self) -> None:
         self.speaker = Speaker()
         self.ready = True
+        self.logged: list[str] = []
         self.lines: queue.Queue[str] = queue.Queue()
         app = create_app(self.speaker, ENDPOINT, log=self.lines.put, ready=lambda: self.ready)
         bound = socket.socket()
@@ -140,21 +141,30 @@ class Live:
     def reset(self) -> None:
         self.speaker.reset()
         self.ready = True
+        self.logged.clear()
         while not self.lines.empty():
             self.lines.get()
 
-    def log(self, response_or_id: httpx.Response | str) -> list[str]:
-        """The log up to the line of one request, which is written a moment after its answer."""
-        given = response_or_id
-        request_id = given if isinstance(given, str) else given.headers["x-amzn-requestid"]
-        return self.log_until(f"id={request_id}")
-
-    def log_until(self, part: str) -> list[str]:
-        """The log up to the first line that ends with, or holds, ``part``. A traceback is not the request's line."""
+    def log(self, answered: httpx.Response | str) -> list[str]:
+        """What was logged of one request, by its answer or id; its line is the last, a moment after the answer."""
+        request_id = answered if isinstance(answered, str) else answered.headers["x-amzn-requestid"]
         found: list[str] = []
-        while not found or part not in found[-1] or "\n" in found[-1]:
-            found.append(self.lines.get(timeout=WAIT))
+        while not found or "\n" in found[-1]:
+            entry = self._next()
+            if f"id={request_id}" in entry:
+                found.append(entry)
         return found
+
+    def log_of_one_that_left(self) -> list[str]:
+        """What was logged from the start of the test to the line of a request whose client left."""
+        found: list[str] = []
+        while not found or " client left " not in found[-1]:
+            found.append(self._next())
+        return found
+
+    def _next(self) -> str:
+        self.logged.append(self.lines.get(timeout=WAIT))
+        return self.logged[-1]
 
     def connect(self) -> socket.socket:
         return socket.create_connection(self.address, timeout=WAIT)

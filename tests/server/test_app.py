@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.live import ENDPOINT, Live
+from .live import ENDPOINT, Live
 
 ROUTES = [
     ("GET", "/nothing", 404, "UnknownOperationException", "puna has no such route"),

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from puna.errors import EngineBusyError, EngineError, EngineStoppedError
-from server.live import Live, Speaker
+
+from .live import Live, Speaker
 
 
 def test_ping_and_health(live: Live) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from server.live import Live
+from .live import Live
 
 Client = Callable[[str], Any]
 
@@ -88,6 +88,6 @@ def test_an_error_has_its_services_namespace(live: Live, service: str, root: str
 
 
 def test_a_target_cannot_forge_anything(live: Live) -> None:
-    response = live.http.post("/", headers={"x-amz-target": b'a"\xff' + b"x" * 500})
+    response = live.http.post("/", headers={b"x-amz-target": b'a"\xff' + b"x" * 500})
     assert response.json()["message"].startswith('puna does not offer a"?xxx')
     assert len(response.content) < 500

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from puna.errors import EngineError
 from puna.server.receipts import Receipts
-from server.live import ENDPOINT, Hold, Live
+
+from .live import ENDPOINT, Hold, Live
 
 STREAM = f"/endpoints/{ENDPOINT}/invocations-response-stream"
 
@@ -53,6 +54,7 @@ def test_none_before_the_end(live: Live) -> None:
     live.speaker.script = ["a", Hold()]
     with live.http.stream("POST", STREAM, content=b'{"prompt": "Hi"}') as response:
         assert live.http.get(response.headers["x-puna-receipt"]).status_code == 404
+    live.log_of_one_that_left()
 
 
 def test_the_newest_are_kept() -> None:

@@ -18,7 +18,8 @@ from puna.errors import (
 from puna.generation import Written
 from puna.messages import Dialog
 from puna.wire import eventstream
-from server.live import ENDPOINT, Hold, Live, Speaker
+
+from .live import ENDPOINT, WAIT, Hold, Live, Speaker
 
 BODY = json.dumps({"prompt": "<s>[INST] Hi [/INST]", "temperature": 0.5, "max_tokens_to_sample": 9})
 OPERATIONS = ["invoke_endpoint", "invoke_endpoint_with_response_stream"]
@@ -59,11 +60,12 @@ def test_response_stream(runtime: Any) -> None:
     assert all(part.endswith(b"\n") and part.count(b"\n") == 1 for part in parts)
 
 
-def test_each_record_goes_out_as_it_comes(runtime: Any, speaker: Speaker) -> None:
-    speaker.script = ["a", Hold(), "never"]
+def test_each_record_goes_out_as_it_comes(runtime: Any, live: Live) -> None:
+    live.speaker.script = ["a", Hold(), "never"]
     with closing(runtime.invoke_endpoint_with_response_stream(EndpointName=ENDPOINT, Body=BODY)["Body"]) as stream:
         assert next(iter(stream))["PayloadPart"]["Bytes"] == b'{"outputs": ["a"]}\n'
-    assert speaker.cleaned.wait(10)
+    assert live.speaker.cleaned.wait(WAIT)
+    live.log_of_one_that_left()
 
 
 def test_pieces_and_the_whole_agree_and_no_piece_is_a_lone_space(runtime: Any, speaker: Speaker) -> None:

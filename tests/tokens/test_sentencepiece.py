@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from oracles import oracle, oracle_json
 from puna.errors import InputError
 from puna.formats.llama2 import Llama2
 from puna.messages import dialog_of
 from puna.tokens.base import encode
 from puna.tokens.sentencepiece import SentencePiece
+from tests.oracles import oracle, oracle_json
 
 MODEL = "formats/llama2.tokenizer.model"
 

@@ -39,11 +39,6 @@ def error(
     return Response(body, status, {**named, **(headers or {})}, "application/json")
 
 
-def internal_failure(request_id: str) -> Response:
-    """The answer to a request at which puna itself failed."""
-    return error(500, "InternalFailure", f"puna failed unexpectedly; its log says why, under the id {request_id}")
-
-
 def model_error(
     status: int, body: bytes, endpoint: str, region: str, headers: Mapping[str, str] | None = None
 ) -> Response:

@@ -8,7 +8,6 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
@@ -55,9 +54,10 @@ class Exchange:
     note: str = ""
     complete: bool = False
 
-    def failed(self, error: BaseException) -> None:
-        """Log an error that nobody foresaw, with its traceback."""
+    def failed(self, error: BaseException) -> str:
+        """Log an error that nobody foresaw, with its traceback; gives the sentence that the client may see."""
         self.log(f"unexpected error, id={self.id}\n{''.join(traceback.format_exception(error)).rstrip()}")
+        return f"puna failed unexpectedly; its log says why, under the id {self.id}"
 
     def line(self) -> str:
         """The log line."""
@@ -109,9 +109,9 @@ class Exchanges:
             exchange.status = exchange.status or CLIENT_LEFT
             exchange.note = f"{exchange.note} client left".lstrip()
         except Exception as error:  # noqa: BLE001  # the last place that can keep it from the client
-            exchange.failed(error)
+            sentence = exchange.failed(error)
             if not exchange.status:
-                await aws.internal_failure(exchange.id)(scope, receive, tagged)
+                await aws.error(500, "InternalFailure", sentence)(scope, receive, tagged)
         finally:
             self.log(exchange.line())
 
@@ -159,6 +159,6 @@ async def until_gone(exchange: Exchange, receive: Receive, work: Awaitable[None]
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
-async def _left(receive: Receive) -> Any:
+async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -133,7 +133,4 @@ def _named(exchange: Exchange) -> dict[str, str]:
 
 def _sentence(exchange: Exchange, error: Exception) -> str:
     """What the client is told: the sentence of a foreseen error, nothing but an id of any other."""
-    if isinstance(error, PunaError):
-        return str(error)
-    exchange.failed(error)
-    return f"puna failed unexpectedly; its log says why, under the id {exchange.id}"
+    return str(error) if isinstance(error, PunaError) else exchange.failed(error)

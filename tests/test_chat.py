@@ -1,0 +1,117 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from puna.chat import RAW, Ask, Spine
+from puna.engines.scripted import Scripted
+from puna.errors import ContextWindowError, DialogError
+from puna.formats import catalog
+from puna.generation import Delta, Receipt, Sampling, Written
+from puna.messages import dialog_of
+
+CHATML = catalog.get("chatml")
+
+
+def spine(format="chatml", **options):
+    engine = Scripted(**options)
+    return Spine(engine, engine.info, catalog.get(format))
+
+
+def prepared(prompt, *, on=None, raw=False, **sampling):
+    return asyncio.run((on or spine()).prepare(Ask(prompt, Sampling(**sampling), frozenset(sampling), raw)))
+
+
+def answered(turn):
+    async def collect():
+        return [event async for event in turn.stream()]
+
+    return asyncio.run(collect())
+
+
+def test_another_familys_prompt_is_rendered_in_the_models_own():
+    turn = prepared("<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]")
+    assert turn.written is Written.TRANSLATED
+    assert (turn.source, turn.format) == ("llama2", "chatml")
+    assert turn.prompt.text == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_the_models_own_format_without_a_slip_stays_as_it_is():
+    text = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    turn = prepared(text)
+    assert (turn.written, turn.prompt.text, turn.findings) == (Written.AS_IS, text, ())
+
+
+def test_the_models_own_format_with_a_slip_is_repaired_and_the_slip_is_named():
+    turn = prepared("[INST]Hi[/INST]", on=spine("llama2"))
+    assert turn.written is Written.REPAIRED
+    assert turn.prompt.text == "<s>[INST] Hi [/INST]"
+    assert turn.findings
+
+
+def test_messages_are_rendered():
+    turn = prepared(dialog_of([{"role": "user", "content": "Hi"}]))
+    assert turn.written is Written.RENDERED
+    assert turn.source is None
+
+
+@pytest.mark.parametrize("raw_spine", [False, True])
+def test_raw_sends_every_character_as_it_is(raw_spine):
+    on = spine()
+    on.raw = raw_spine
+    turn = prepared("<s>[INST] Hi [/INST]", on=on, raw=not raw_spine)
+    assert (turn.written, turn.format, turn.prompt.text) == (Written.AS_IS, RAW, "<s>[INST] Hi [/INST]")
+
+
+def test_text_without_any_marker_is_a_text_to_continue():
+    turn = prepared("Once upon a time")
+    assert (turn.written, turn.format, turn.prompt.text) == (Written.AS_IS, RAW, "Once upon a time")
+
+
+@pytest.mark.parametrize(("text", "sent"), [("Hi", "<s>Hi"), ("<s>Hi", "<s>Hi")])
+def test_a_raw_prompt_has_its_bos_exactly_once(text, sent):
+    on = spine()
+    on.info = replace(on.info, bos="<s>")
+    assert prepared(text, on=on, raw=True).prompt.text == sent
+
+
+def test_a_begun_answer_is_continued_not_closed():
+    turn = prepared("<s>[INST] Hi [/INST] Well,")
+    assert turn.prompt.text.endswith("<|im_start|>assistant\nWell,")
+
+
+def test_prompt_and_max_tokens_over_the_window_are_refused_with_the_counts():
+    with pytest.raises(ContextWindowError) as caught:
+        prepared("one two three", on=spine(context=10), max_tokens=8)
+    assert (caught.value.prompt_tokens, caught.value.max_tokens, caught.value.context) == (3, 8, 10)
+    assert prepared("one two three", on=spine(context=10), max_tokens=7)
+
+
+def test_a_dialog_that_the_format_forbids_is_refused_before_anything_is_sent():
+    with pytest.raises(DialogError):
+        prepared(dialog_of([{"role": "assistant", "content": "Hi"}]), on=spine("llama2"))
+
+
+def test_the_receipt_says_what_was_chosen_and_what_was_defaulted():
+    turn = prepared("<s>[INST] Hi [/INST]", temperature=0.1, max_tokens=2)
+    *deltas, receipt = answered(turn)
+    assert all(isinstance(delta, Delta) for delta in deltas)
+    assert isinstance(receipt, Receipt)
+    said = receipt.as_json()
+    assert said["prompt"]["written"] == "translated"
+    assert said["defaulted"] == ["top_p", "top_k", "min_p", "seed", "stop"]
+    assert said["sampling"]["seed"] == turn.sampling.seed
+    assert isinstance(turn.sampling.seed, int)
+    assert said["finish"] == "length"
+    assert said["usage"] == {"prompt": len(turn.prompt.ids), "cached": 0, "output": 2, "evaluated": len(turn.prompt.ids)}
+
+
+def test_a_stop_of_the_format_is_not_told_as_the_callers():
+    """ChatML's end of turn is plain text to a vocabulary that lacks it, so it is a stop text of the engine's."""
+    on = spine(answer=lambda *_: "fine<|im_end|>\nand more")
+    on.info = replace(on.info, control=frozenset())
+    *deltas, receipt = answered(prepared("<s>[INST] Hi [/INST]", on=on))
+    assert "".join(delta.text for delta in deltas) == "fine"
+    assert (receipt.finish, receipt.stopped_by) == ("stop", None)

@@ -1,0 +1,60 @@
+import asyncio
+import threading
+
+import pytest
+
+from puna.sync import bridge
+
+
+async def numbers(closed):
+    try:
+        for n in range(1000):
+            yield n
+            await asyncio.sleep(0)
+    finally:
+        closed.append(True)
+
+
+def test_a_result_and_an_error_come_back():
+    async def good():
+        return threading.current_thread().name
+
+    async def bad():
+        raise ValueError("no")
+
+    assert bridge().run(good()) == "puna"
+    with pytest.raises(ValueError, match="no"):
+        bridge().run(bad())
+
+
+def test_items_come_in_order_and_the_iterator_is_closed():
+    closed: list[bool] = []
+    assert list(bridge().iterate(numbers(closed))) == list(range(1000))
+    assert closed == [True]
+
+
+def test_leaving_early_closes_the_iterator_before_going_on():
+    closed: list[bool] = []
+    items = bridge().iterate(numbers(closed))
+    next(items)
+    items.close()
+    assert closed == [True]
+
+
+def test_it_works_where_a_loop_runs_already():
+    async def as_in_jupyter():
+        return list(bridge().iterate(numbers([])))[:3]
+
+    assert asyncio.run(as_in_jupyter()) == [0, 1, 2]
+
+
+def test_an_error_in_the_middle_comes_after_what_was_before_it():
+    async def breaking():
+        yield 1
+        raise OSError("cut")
+
+    seen = []
+    with pytest.raises(OSError, match="cut"):
+        for item in bridge().iterate(breaking()):
+            seen.append(item)
+    assert seen == [1]
