@@ -8,7 +8,7 @@ from puna.generation import MAX_SEED, Sampling, Usage
     ("name", "value"),
     [
         ("temperature", -0.1), ("temperature", 2.1), ("temperature", "hot"), ("temperature", float("nan")),
-        ("temperature", True), ("temperature", None),
+        ("temperature", True), ("temperature", None), ("temperature", 10**400),
         ("top_p", -0.1), ("top_p", 1.1), ("top_p", float("inf")),
         ("min_p", 1.5),
         ("top_k", -1), ("top_k", 1.5), ("top_k", 2**31), ("top_k", True),

@@ -5,7 +5,6 @@ Units: tokens and seconds. Ranges are checked when a value is built, so no later
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -75,8 +74,8 @@ class Sampling:
 
 
 def _check_number(name: str, value: object, low: float, high: float) -> None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not low <= value <= high:  # type: ignore[operator]  # `good` says it is a number
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not low <= value <= high:  # type: ignore[operator]  # `good` says it is a number; NaN is in no range
         raise SamplingError(f"{name} must be a number from {low} to {high}, not {value!r}")
 
 

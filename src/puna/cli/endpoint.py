@@ -74,7 +74,7 @@ async def _serve(
 ) -> int:
     spine = await config.open_spine(wanted, model)
     try:
-        async with listening(create_app(spine, wanted.name, log=log), bound):
+        async with listening(create_app(spine, wanted.name, log=log, ready=lambda: spine.engine.ready), bound):
             try:
                 return await work(Endpoint(address_of(bound), wanted.name, spine))
             finally:

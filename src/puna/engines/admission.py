@@ -22,7 +22,7 @@ class Slots:
         self.queue = queue
         self.waiting = 0
         self.busy = 0
-        self._closed = False
+        self.closed = False
         self._free = asyncio.Semaphore(size)
 
     @asynccontextmanager
@@ -51,13 +51,13 @@ class Slots:
             await self._free.acquire()
         finally:
             self.waiting -= 1
-        if self._closed:
+        if self.closed:
             self._free.release()
             raise EngineStoppedError("the engine is stopping; ask again once it is back")
         return time.monotonic() - began
 
     def close(self) -> None:
         """Send away all who wait, and all who come later."""
-        self._closed = True
+        self.closed = True
         # One permit wakes one waiter, which passes it on as it leaves.
         self._free.release()

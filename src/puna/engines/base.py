@@ -32,6 +32,10 @@ class EngineInfo:
 class Engine(Protocol):
     """An engine, embedded or remote. ``start`` before use, ``close`` after it; both may be called twice."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer now: started, and not closed or lost since."""
+
     async def start(self) -> EngineInfo:
         """Load the model or find the server.
 

@@ -59,6 +59,11 @@ class LlamaCpp:
         self._info: EngineInfo | None = None
         self._http: httpx.AsyncClient | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the process runs with its model loaded."""
+        return self._info is not None and self.worker.running
+
     async def start(self) -> EngineInfo:
         """Load the model; about half a second for the default one."""
         if self._info is not None:

@@ -32,10 +32,18 @@ class SageMaker:
         self.endpoint = endpoint
         self._http: httpx.AsyncClient | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is a client; the endpoint itself is asked by the first prompt."""
+        return self._http is not None
+
     async def start(self) -> EngineInfo:
         """Nothing is sent: whether the endpoint answers shows with the first prompt."""
         if self._http is None:
-            self._http = httpx.AsyncClient(base_url=self.url, timeout=httpx.Timeout(SILENCE_SECONDS, connect=10))
+            # A proxy of the environment is for addresses beyond this machine.
+            loopback = httpx.URL(self.url).host in {"127.0.0.1", "localhost", "::1"}
+            timeout = httpx.Timeout(SILENCE_SECONDS, connect=10)
+            self._http = httpx.AsyncClient(base_url=self.url, timeout=timeout, trust_env=not loopback)
         return EngineInfo(self.endpoint, self.url, context=0, slots=0, speaks="messages")
 
     async def close(self) -> None:

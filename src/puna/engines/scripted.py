@@ -56,6 +56,11 @@ class Scripted:
         self.slots = Slots(slots, queue)
         self.info = EngineInfo("scripted", f"puna-{__version__}-scripted", context, slots, CONTROL)
 
+    @property
+    def ready(self) -> bool:
+        """Until it is closed."""
+        return not self.slots.closed
+
     async def start(self) -> EngineInfo:
         """Nothing to load."""
         return self.info
