@@ -29,7 +29,8 @@ def model_file() -> Path:
     """The default model's file, pulled when it is missing."""
     entry = resolve(DEFAULT)
     assert isinstance(entry, Entry)
-    return find(entry, USER_HOME) or pull(entry, USER_HOME, lambda _: None)
+    found: Path = find(entry, USER_HOME) or pull(entry, USER_HOME, lambda _: None)
+    return found
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -99,13 +100,18 @@ def test_the_receipt_says_what_was_chosen_and_what_was_defaulted():
     *deltas, receipt = answered(turn)
     assert all(isinstance(delta, Delta) for delta in deltas)
     assert isinstance(receipt, Receipt)
-    said = receipt.as_json()
+    said: Any = receipt.as_json()
     assert said["prompt"]["written"] == "translated"
     assert said["defaulted"] == ["top_p", "top_k", "min_p", "seed", "stop"]
     assert said["sampling"]["seed"] == turn.sampling.seed
     assert isinstance(turn.sampling.seed, int)
     assert said["finish"] == "length"
-    assert said["usage"] == {"prompt": len(turn.prompt.ids), "cached": 0, "output": 2, "evaluated": len(turn.prompt.ids)}
+    assert said["usage"] == {
+        "prompt": len(turn.prompt.ids),
+        "cached": 0,
+        "output": 2,
+        "evaluated": len(turn.prompt.ids),
+    }
 
 
 def test_a_stop_of_the_format_is_not_told_as_the_callers():

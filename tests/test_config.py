@@ -33,7 +33,8 @@ def test_a_bad_value_is_refused_by_its_place(flags, environ, parts):
 
 
 @pytest.mark.parametrize(
-    ("text", "part"), [("port = [", "TOML"), ("prot = 1", "Did you mean 'port'"), ('port = "x"', "port in"), (b"\xff", "TOML")]
+    ("text", "part"),
+    [("port = [", "TOML"), ("prot = 1", "Did you mean 'port'"), ('port = "x"', "port in"), (b"\xff", "TOML")],
 )
 def test_a_bad_file_is_refused_with_its_name(tmp_path, text, part):
     file = tmp_path / "puna.toml"
@@ -63,7 +64,9 @@ def test_a_window_larger_than_the_models_is_refused(model_home):
 @pytest.mark.model
 def test_a_load_that_cannot_fit_is_refused_with_the_numbers(model_home):
     with pytest.raises(ModelFileError, match=r"GiB are free; choose fewer --slots"):
-        config.find_model(config.settings({"context": 8192, "slots": 256, "model": "smollm2-135m"}) if _small() else _huge())
+        config.find_model(
+            config.settings({"context": 8192, "slots": 256, "model": "smollm2-135m"}) if _small() else _huge()
+        )
 
 
 def _small() -> bool:

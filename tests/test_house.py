@@ -69,7 +69,9 @@ def test_only_config_names_concrete_engines():
     for file in FILES:
         if file.parent.name == "engines" or file.name == "config.py":
             continue
-        imported = {n.module for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)}
+        imported = {
+            n.module for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)
+        }
         assert not imported & engines, file
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
@@ -35,7 +35,7 @@ class Bridge:
 
         return next(iter(list(self.iterate(one()))))
 
-    def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
+    def iterate(self, items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
         """The items as they come. Leaving early, or an interrupt, closes the async iterator before it returns."""
         box: SimpleQueue[T | BaseException | _Done] = SimpleQueue()
         ended = threading.Event()

@@ -27,7 +27,11 @@ def puna(*arguments, stdin="", env=None, timeout=60):
 
 def start(*arguments, env=None):
     return subprocess.Popen(
-        [*PUNA, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+        [*PUNA, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(env or {})},
     )
 
 
@@ -106,7 +110,9 @@ def test_run_json_is_lines_and_nothing_else():
 
 def test_prompt_render_is_exact_to_the_byte():
     dialog = json.dumps({"messages": [{"role": "user", "content": "Zoë\r\nsaid \u2028"}]})
-    done = subprocess.run([*PUNA, "prompt", "render", "--format", "chatml", "-"], input=dialog.encode(), capture_output=True, check=True)
+    done = subprocess.run(
+        [*PUNA, "prompt", "render", "--format", "chatml", "-"], input=dialog.encode(), capture_output=True, check=True
+    )
     assert done.stdout.decode() == "<|im_start|>user\nZoë\r\nsaid \u2028<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -129,7 +135,15 @@ def test_prompt_parse_and_translate_read_what_was_meant():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"messages": 3}', '{"messages": [{"role": "boss", "content": "x"}]}', "\ud800", '{"messages": [' * 99999]
+    "text",
+    [
+        "",
+        "[]",
+        '{"messages": 3}',
+        '{"messages": [{"role": "boss", "content": "x"}]}',
+        "\ud800",
+        '{"messages": [' * 99999,
+    ],
 )
 def test_what_is_no_dialog_exits_2(text):
     done = subprocess.run([*PUNA, "prompt", "render", "--format", "llama2", "-"], capture_output=True, check=False,
@@ -177,7 +191,16 @@ def test_run_talks_to_an_endpoint_over_the_aws_protocol():
     process = start("serve", "--engine", "scripted", "--port", "0", "--name", "mine")
     assert process.stdout is not None
     url = process.stdout.readline().split()[1]
-    done = puna("run", "--url", url, "--endpoint", "mine", "--json", "<s>[INST] hello [/INST]", env={"HTTP_PROXY": "http://127.0.0.1:9"})
+    done = puna(
+        "run",
+        "--url",
+        url,
+        "--endpoint",
+        "mine",
+        "--json",
+        "<s>[INST] hello [/INST]",
+        env={"HTTP_PROXY": "http://127.0.0.1:9"},
+    )
     lost = puna("run", "--url", url, "--endpoint", "yours", "hello")
     process.send_signal(signal.SIGINT)
     _, log = process.communicate(timeout=20)
@@ -201,14 +224,21 @@ print(json.loads(answer["Body"].read())["outputs"][0])
 
 
 def test_exec_runs_an_aws_program_unmodified_and_gives_its_status():
-    done = puna("exec", "--engine", "scripted", "--port", "0", "--", sys.executable, "-c", SCRIPT + "raise SystemExit(7)")
+    done = puna(
+        "exec", "--engine", "scripted", "--port", "0", "--", sys.executable, "-c", SCRIPT + "raise SystemExit(7)"
+    )
     assert done.returncode == 7, done.stderr
     assert done.stdout.splitlines() == ["arn:aws:sts::123456789012:assumed-role/PunaLocalRole/local", "You said: hello"]
 
 
 def test_exec_says_which_variables_it_replaces_and_keeps_real_keys():
     show = "import os; print(os.environ['AWS_ACCESS_KEY_ID'], os.environ['AWS_REGION'])"
-    env = {"AWS_ACCESS_KEY_ID": "REAL", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL": "http://elsewhere", "AWS_REGION": "eu-west-1"}
+    env = {
+        "AWS_ACCESS_KEY_ID": "REAL",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_ENDPOINT_URL": "http://elsewhere",
+        "AWS_REGION": "eu-west-1",
+    }
     done = puna("exec", "--engine", "scripted", "--port", "0", "--", sys.executable, "-c", show, env=env)
     assert done.stdout == "REAL eu-west-1\n"
     assert "instead of http://elsewhere" in done.stderr
@@ -221,12 +251,16 @@ def test_exec_fills_in_its_address_where_no_shell_did():
 
 def test_env_prints_what_a_shell_can_read():
     exports = puna("env", "--url", "http://127.0.0.1:8080").stdout
-    done = subprocess.run(["sh", "-c", f"{exports}\necho $AWS_ENDPOINT_URL"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", f"{exports}\necho $AWS_ENDPOINT_URL"], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "http://127.0.0.1:8080\n"
 
 
 def test_a_reader_that_leaves_is_no_error():
-    done = subprocess.run(["sh", "-c", f"{sys.executable} -m puna.cli models list | head -1"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m puna.cli models list | head -1"], capture_output=True, text=True, check=False
+    )
     assert done.stderr == ""
     assert done.stdout.startswith("name")
 
@@ -235,7 +269,9 @@ def test_a_reader_that_leaves_is_no_error():
 def test_the_demo_runs_every_lesson_and_ends_in_one_line(model_home):
     done = puna("demo", timeout=300)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^10 scenarios, \d+ answers, \d+ tokens from smollm2-135m, through boto3", done.stdout.splitlines()[-1])
+    assert re.search(
+        r"^10 scenarios, \d+ answers, \d+ tokens from smollm2-135m, through boto3", done.stdout.splitlines()[-1]
+    )
     assert "prompt llama2 → smollm2" in done.stdout
 
 

@@ -23,7 +23,8 @@ async def hold(slots, release, order, name):
 
 def test_slots_go_in_the_order_of_asking():
     async def scenario():
-        slots, release, order = Slots(1, 9), asyncio.Event(), []
+        slots, release = Slots(1, 9), asyncio.Event()
+        order: list[int] = []
         tasks = [asyncio.create_task(hold(slots, release, order, n)) for n in range(4)]
         await until(lambda: slots.waiting == 3)
         release.set()
@@ -49,7 +50,8 @@ def test_a_full_queue_refuses_at_once_and_says_how_many_wait():
 
 def test_a_cancelled_wait_leaves_its_place_to_the_next():
     async def scenario():
-        slots, release, order = Slots(1, 9), asyncio.Event(), []
+        slots, release = Slots(1, 9), asyncio.Event()
+        order: list[int] = []
         tasks = [asyncio.create_task(hold(slots, release, order, n)) for n in range(3)]
         await until(lambda: slots.waiting == 2)
         tasks[1].cancel()

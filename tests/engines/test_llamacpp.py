@@ -43,8 +43,8 @@ async def answer(spine, prompt, **sampling):
 
 
 async def busy_slots(engine):
-    answered = await engine._client.get("/slots")
-    return sum(slot["is_processing"] for slot in answered.json())
+    async with engine.http.get("/slots") as answered:
+        return sum(slot["is_processing"] for slot in await answered.json())
 
 
 async def seconds_until_free(engine):
@@ -64,7 +64,6 @@ def test_an_answer_its_receipt_and_what_was_translated(model_home):
     assert "Paris" in text
     assert (receipt.written, receipt.source, receipt.format) == ("translated", "llama2", "smollm2")
     assert receipt.usage.prompt == receipt.usage.evaluated + receipt.usage.cached
-    assert receipt.finish is Finish.STOP
     assert receipt.engine.startswith("xllamacpp-")
 
 
@@ -107,7 +106,8 @@ def test_draws_follow_the_temperature_and_nothing_else(model_home):
     async def work(spine):
         turn = await spine.prepare(Ask("<s>[INST] Name a colour. [/INST]"))
         body = {"prompt": list(turn.prompt.ids), "n_predict": 1, "n_probs": 20, "temperature": 0, "stream": False}
-        probs = (await spine.engine._client.post("/completion", json=body)).json()["completion_probabilities"][0]
+        async with spine.engine.http.post("/completion", json=body) as answered:
+            probs = (await answered.json())["completion_probabilities"][0]
         logprobs = {entry["token"]: entry["logprob"] for entry in probs["top_logprobs"]}
         sampling = [Sampling(temperature=temperature, top_p=1, top_k=20, max_tokens=1, seed=n) for n in range(draws)]
         counts: Counter[str] = Counter()
@@ -154,7 +154,9 @@ def test_max_tokens_is_exact_and_said(model_home):
 
 def test_characters_of_several_tokens_arrive_whole(model_home):
     async def work(spine):
-        turn = await spine.prepare(Ask("Repeat: 日本語 🙂 日本語 🙂 日本語 🙂 日本語", Sampling(temperature=0, max_tokens=30)))
+        turn = await spine.prepare(
+            Ask("Repeat: 日本語 🙂 日本語 🙂 日本語 🙂 日本語", Sampling(temperature=0, max_tokens=30))
+        )
         return [event.text async for event in turn.stream() if isinstance(event, Delta)]
 
     pieces = with_spine(model_home, work)
@@ -239,7 +241,7 @@ def test_a_prompt_that_was_evaluated_before_is_cached(model_home):
 def test_the_engine_answers_only_to_its_own_key(model_home):
     async def work(spine):
         async with httpx.AsyncClient(trust_env=False) as stranger:
-            answered = await stranger.post(spine.engine._client.base_url.join("/completion"), json={"prompt": "hi"})
+            answered = await stranger.post(f"{spine.engine.address}/completion", json={"prompt": "hi"})
         return answered.status_code
 
     assert with_spine(model_home, work) == 401
@@ -260,6 +262,17 @@ def test_a_file_that_llama_cpp_cannot_load_is_told_with_its_cause(model_home, mo
 
     with pytest.raises(ModelFileError, match="lxyza"):
         asyncio.run(start())
+
+
+def test_the_models_own_end_of_turn_ends_the_answer(model_home):
+    async def work(spine):
+        tower = "<s>[INST] What is the Eiffel Tower? [/INST] The Eiffel Tower is an iron tower in Paris, France. </s>"
+        return await answer(spine, f"{tower}<s>[INST] When was it built? [/INST]", temperature=0)
+
+    text, receipt = with_spine(model_home, work)
+    assert "1889" in text
+    assert "<|im_end|>" not in text
+    assert (receipt.finish, receipt.stopped_by) == (Finish.STOP, None)
 
 
 def test_an_end_event_comes_last_and_once(model_home):

@@ -66,13 +66,13 @@ def test_a_named_format_is_not_second_guessed() -> None:
         catalog.parse("[INST] q [/INST]", "chatml")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=100, deadline=None)
 @given(st.text())
 def test_any_text_at_all_is_read(text: str) -> None:
     assert len(catalog.parse(text).dialog) > 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(derandomize=True, max_examples=50, deadline=None)
 @given(any_order())
 def test_a_prompt_that_quotes_another_family_keeps_its_own(asked: Dialog) -> None:
     quoting = Dialog((*dialog("Explain <s>[INST] x [/INST]"), *asked))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.gguf_writer import METADATA, gguf_bytes, text, value_of
 from puna.errors import ModelFileError
 from puna.models import gguf
 from puna.models.header import MAX_HEADER
+from tests.models.gguf_writer import METADATA, gguf_bytes, text, value_of
 
 SOUND = gguf_bytes()
 
@@ -68,12 +68,10 @@ def test_what_is_optional_may_be_absent(tmp_path: Path) -> None:
     assert (read.vocabulary, dict(read.control)) == (0, {})
 
 
-def test_the_default_model(tmp_path: Path) -> None:
-    """Against what the ``gguf`` package (0.19) reads from the same file, where the model has been pulled."""
-    path = os.environ.get("PUNA_TEST_MODEL")
-    if not path or not Path(path).is_file():
-        pytest.skip("PUNA_TEST_MODEL names no GGUF file of smollm2-135m")
-    read = gguf.read(Path(path))
+@pytest.mark.model
+def test_the_default_model(model_file: Path) -> None:
+    """Against what the ``gguf`` package (0.19) reads from the same file."""
+    read = gguf.read(model_file)
     assert (read.architecture, read.quantisation, read.parameters) == ("llama", "Q4_1", 134_515_008)
     assert (read.context_length, read.block_count, read.vocabulary) == (8192, 30, 49_152)
     assert (read.head_count_kv[0], read.key_length) == (3, 64)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from models.gguf_writer import gguf_bytes
-from models.hub_server import COMMIT, REPO, FakeHub, running
 from puna.errors import EndpointError, InputError, ModelFileError
 from puna.models import store
 from puna.models.catalog import Entry, resolve
 from puna.models.pull import pull
 from puna.models.transfer import Phase, Progress
+from tests.models.gguf_writer import gguf_bytes
+from tests.models.hub_server import COMMIT, REPO, FakeHub, running
 
 FILE = "tiny-q8_0.gguf"
 CONTENT = gguf_bytes({"general.description": "x" * 300_000})

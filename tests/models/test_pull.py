@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from models.gguf_writer import gguf_bytes
-from models.hub_server import REPO, FakeHub, running
 from puna.errors import InputError, ModelFileError
 from puna.models import store
 from puna.models.catalog import Entry, Hub
 from puna.models.pull import pull
 from puna.models.transfer import Phase, Progress
+from tests.models.gguf_writer import gguf_bytes
+from tests.models.hub_server import REPO, FakeHub, running
 
 CONTENT = gguf_bytes({"general.description": "x" * 300_000})
 NAME = f"hf:{REPO}:tiny.gguf"

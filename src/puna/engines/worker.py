@@ -31,7 +31,7 @@ def parameters(settings: dict[str, Any]) -> Any:
     # A dropped client is noticed between two batches: 64 frees a slot in prefill after 0.4 s, 256 after 1.5 s and
     # more; a stream beside a long prefill stalls for one batch. It costs 7 % of prefill speed.
     params.n_batch = params.n_ubatch = 64
-    # Two spinning decode threads collapse when they share cores with anything else; batches gain from all cores.
+    # One stream is bound by memory, not by cores; batches and prefill gain from all of them.
     params.cpuparams.n_threads = settings["threads"]
     params.cpuparams_batch.n_threads = settings["batch_threads"]
     params.cache_ram_mib = 0  # default 8192: a host-side prompt cache that grows to 8 GiB

@@ -6,13 +6,16 @@ import asyncio
 import errno
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from puna.errors import EngineError, InputError
+
+T = TypeVar("T")
 
 GRACE_SECONDS = 5
 """How long a stop waits for answers that are being written; their streams end at once with the engine's."""
@@ -52,6 +55,15 @@ def address_of(bound: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """``asyncio.run`` on the fastest loop that is installed (uvloop has no Windows build)."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -62,7 +74,6 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def listening(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
     """Serve ``app`` on ``bound`` until the block ends."""
-    # httptools and uvloop where they are installed: uvicorn picks them by itself.
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS
     )
