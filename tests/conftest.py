@@ -34,7 +34,7 @@ def model_file() -> Path:
 
 
 @pytest.fixture
-def model_home(own_home, model_file) -> Path:
+def model_home(own_home, model_file):
     """A home of the test's own in which the default model has been pulled."""
     folder(own_home).mkdir()
     (folder(own_home) / model_file.name).symlink_to(model_file)

@@ -5,6 +5,7 @@ understand (parse what was written) -> render in the model's format -> encode ->
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -27,6 +28,9 @@ from puna.generation import (
     Written,
 )
 from puna.messages import Dialog
+
+LONG_PROMPT = 20_000
+"""Characters from which a prompt is read in a thread; below, a thread costs more than the reading."""
 
 RAW = "raw"
 """Format name of a prompt that is sent as its author wrote it."""
@@ -113,7 +117,7 @@ class Spine:
             DialogError: the prompt cannot be understood, or the model's format cannot express it.
             ContextWindowError: prompt and requested tokens do not fit the window.
         """
-        understood = self._understand(ask)
+        understood = await self._understood(ask)
         ids = await self.engine.encode(understood.segments) if self.info.speaks == "ids" else ()
         if self.info.speaks == "ids" and len(ids) + ask.sampling.max_tokens > self.info.context:
             raise ContextWindowError(len(ids), ask.sampling.max_tokens, self.info.context)
@@ -136,6 +140,13 @@ class Spine:
         if written_as == RAW or self.info.speaks != "ids":
             return ()
         return tuple(stop for stop in self.format.stops if stop.strip() not in self.info.control)
+
+    async def _understood(self, ask: Ask) -> _Understood:
+        """A megabyte of markers takes seconds to read, and nobody else's stream may stand still for that."""
+        size = sum(len(m.content) for m in ask.prompt) if isinstance(ask.prompt, Dialog) else len(ask.prompt)
+        if size < LONG_PROMPT:
+            return self._understand(ask)
+        return await asyncio.to_thread(self._understand, ask)
 
     def _understand(self, ask: Ask) -> _Understood:
         if isinstance(ask.prompt, Dialog):
