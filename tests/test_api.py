@@ -75,6 +75,14 @@ def test_run_streams_to_a_file_and_returns_the_text(prompt):
     assert out.getvalue() == "You said: hello"
 
 
+def test_the_raw_setting_holds_for_run_too():
+    out = io.StringIO()
+    assert puna.run("a b", engine="scripted", prompts="raw", file=out) == "You said: a b"
+    with chat(prompts="raw") as talk:
+        *_, receipt = talk.complete("a b")
+    assert (receipt.written, receipt.format) == ("as-is", "raw")
+
+
 def test_an_unknown_setting_is_refused_by_name():
     with pytest.raises(InputError, match="Did you mean 'context'"):
         puna.Chat(contxt=5)

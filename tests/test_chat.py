@@ -75,7 +75,47 @@ def test_text_without_any_marker_is_a_text_to_continue():
 def test_a_raw_prompt_has_its_bos_exactly_once(text, sent):
     on = spine()
     on.info = replace(on.info, bos="<s>")
-    assert prepared(text, on=on, raw=True).prompt.text == sent
+    turn = prepared(text, on=on, raw=True)
+    assert turn.prompt.text == sent
+    assert bool(turn.findings) == (text != sent)
+
+
+def test_text_that_could_be_of_two_families_is_read_as_the_models_own():
+    text = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    for name in ("chatml", "smollm2"):
+        turn = prepared(text, on=spine(name))
+        assert (turn.written, turn.source, turn.prompt.text) == (Written.AS_IS, name, text)
+
+
+def test_a_default_system_sentence_that_was_written_out_is_not_lost_on_another_model():
+    sentence = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    text = f"<|im_start|>system\n{sentence}<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    assert prepared(text, on=spine("llama2")).prompt.text == f"<s>[INST] <<SYS>>\n{sentence}\n<</SYS>>\n\nHi [/INST]"
+    assert prepared(text, on=spine("smollm2")).prompt.text == text
+
+
+def test_a_default_system_sentence_that_the_model_adds_is_told():
+    turn = prepared("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", on=spine("smollm2"))
+    assert turn.written is Written.REPAIRED
+    assert any("default system sentence" in finding for finding in turn.findings)
+
+
+def test_control_text_in_a_text_of_no_known_format_is_told():
+    turn = prepared("How do I write <|im_start|>user?")
+    assert turn.written is Written.AS_IS
+    assert any("<|im_start|>" in finding for finding in turn.findings)
+
+
+def test_an_endpoint_gets_messages_as_they_are():
+    engine = Scripted()
+    on = Spine(engine, engine.info, None)
+    turn = prepared(dialog_of([{"role": "assistant", "content": "Hello"}]), on=on)
+    assert turn.prompt.dialog is not None
+    assert turn.prompt.segments == ()
+
+
+def test_a_long_prompt_is_read_like_a_short_one():
+    assert prepared("<s>[INST] " + "word " * 10_000 + "[/INST]", on=spine(context=99_999)).written is Written.TRANSLATED
 
 
 def test_a_begun_answer_is_continued_not_closed():

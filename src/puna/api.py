@@ -146,6 +146,7 @@ class AsyncChat:
     ) -> AsyncGenerator[Delta | Receipt, None]:
         """The events of one written prompt, outside the conversation; text without any markers is a user turn."""
         ask: str | Dialog = prompt
+        raw = raw or (self._settings is not None and self._settings.prompts == "raw")
         if not raw and catalog.parse(prompt).format == catalog.PLAIN:
             ask = Dialog((*self.history.messages, Message(Role.USER, prompt)))
         async with aclosing(self._events(Ask(ask, *sampling_of(sampling), raw=raw))) as events:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, fields, replace
 
@@ -102,9 +102,12 @@ class _Understood:
 
 
 class Spine:
-    """A started engine and the format of its model. raw: never parse a text prompt."""
+    """A started engine and the format of its model. raw: never parse a text prompt.
 
-    def __init__(self, engine: Engine, info: EngineInfo, format: Format, *, raw: bool = False) -> None:  # noqa: A002
+    format: None where the engine takes messages, so that rendering is its own affair.
+    """
+
+    def __init__(self, engine: Engine, info: EngineInfo, format: Format | None, *, raw: bool = False) -> None:  # noqa: A002
         self.engine = engine
         self.info = info
         self.format = format
@@ -118,9 +121,7 @@ class Spine:
             ContextWindowError: prompt and requested tokens do not fit the window.
         """
         understood = await self._understood(ask)
-        ids = await self.engine.encode(understood.segments) if self.info.speaks == "ids" else ()
-        if self.info.speaks == "ids" and len(ids) + ask.sampling.max_tokens > self.info.context:
-            raise ContextWindowError(len(ids), ask.sampling.max_tokens, self.info.context)
+        ids = () if self.format is None else await self._encoded(understood.segments, ask.sampling.max_tokens)
         seed = ask.sampling.seed
         return Turn(
             engine=self.engine,
@@ -135,9 +136,15 @@ class Spine:
             findings=understood.findings,
         )
 
+    async def _encoded(self, segments: tuple[Segment, ...], max_tokens: int) -> tuple[int, ...]:
+        ids = await self.engine.encode(segments)
+        if len(ids) + max_tokens > self.info.context:
+            raise ContextWindowError(len(ids), max_tokens, self.info.context)
+        return ids
+
     def _extra_stops(self, written_as: str) -> tuple[str, ...]:
         """The format's stops that are plain text to this model; its control tokens the engine knows by itself."""
-        if written_as == RAW or self.info.speaks != "ids":
+        if written_as == RAW or self.format is None:
             return ()
         return tuple(stop for stop in self.format.stops if stop.strip() not in self.info.control)
 
@@ -149,14 +156,15 @@ class Spine:
         return await asyncio.to_thread(self._understand, ask)
 
     def _understand(self, ask: Ask) -> _Understood:
+        if self.format is None:
+            return _to_endpoint(ask.prompt)
         if isinstance(ask.prompt, Dialog):
-            segments = self.format.render(ask.prompt)
-            return _Understood(segments, Written.RENDERED, self.format.name, dialog=ask.prompt)
-        if ask.raw or self.raw or self.info.speaks != "ids":
+            return _Understood(self.format.render(ask.prompt), Written.RENDERED, self.format.name, dialog=ask.prompt)
+        if ask.raw or self.raw:
             return self._as_written(ask.prompt)
-        parsed = catalog.parse(ask.prompt)
+        parsed = catalog.parse(ask.prompt, own=self.format.name)
         if parsed.format == catalog.PLAIN:
-            return self._as_written(ask.prompt)
+            return self._as_written(ask.prompt, *self._control_in(ask.prompt))
         segments = write(parsed, self.format)
         own = parsed.format == self.format.name
         same = own and "".join(segment.text for segment in segments) == ask.prompt
@@ -164,8 +172,25 @@ class Spine:
         findings = tuple(finding.message for finding in parsed.findings)
         return _Understood(segments, written, self.format.name, parsed.format, parsed.dialog, findings)
 
-    def _as_written(self, text: str) -> _Understood:
+    def _control_in(self, text: str) -> Iterator[str]:
+        """What its author should know of a text of no known format that is sent as it is."""
+        for token in sorted(self.info.control):
+            if token in text:
+                yield f"no known format was recognised, so {token} is sent as the model's control token of that name"
+
+    def _as_written(self, text: str, *findings: str) -> _Understood:
         """The caller's own text; a vocabulary that demands a BOS gets it exactly once."""
         bos = self.info.bos
-        head = (Segment(Kind.CONTROL, bos),) if bos and not text.startswith(bos) else ()
-        return _Understood((*head, Segment(Kind.CONTROL, text)), Written.AS_IS, RAW)
+        if bos is None or text.startswith(bos):
+            return _Understood((Segment(Kind.CONTROL, text),), Written.AS_IS, RAW, findings=findings)
+        segments = (Segment(Kind.CONTROL, bos), Segment(Kind.CONTROL, text))
+        return _Understood(
+            segments, Written.AS_IS, RAW, findings=(*findings, f"{bos} was put first, as the vocabulary demands")
+        )
+
+
+def _to_endpoint(prompt: str | Dialog) -> _Understood:
+    """An endpoint gets messages, or the caller's own text, and renders by itself."""
+    if isinstance(prompt, Dialog):
+        return _Understood((), Written.RENDERED, "endpoint", dialog=prompt)
+    return _Understood((Segment(Kind.CONTROL, prompt),), Written.AS_IS, RAW)

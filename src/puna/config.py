@@ -201,7 +201,7 @@ async def open_remote(url: str, endpoint: str) -> Spine:
     from puna.engines.sagemaker import SageMaker  # noqa: PLC0415
 
     engine = SageMaker(url, endpoint)
-    return Spine(engine, await engine.start(), formats.get("llama2"))
+    return Spine(engine, await engine.start(), None)
 
 
 def _scripted(wanted: Settings) -> tuple[Engine, Format]:

@@ -1,7 +1,6 @@
 """The command line: one file per verb.
 
-Results go to standard output, everything else to standard error. Exit status: 0 done, 1 the thing asked about is not
-so, 2 bad usage or bad input, 3 the endpoint or engine failed, 130 interrupted.
+Results go to standard output, everything else to standard error. Exit status: 0 done, 2 bad usage or bad input, 3 the endpoint or engine failed, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class EngineInfo:
     """What an engine says of itself. context: tokens of one request's window; slots: requests at a time.
 
     control: texts of the model's control tokens. bos: the text of the token that starts a prompt where the
-    vocabulary demands one, else None. speaks: the field of a prompt that the engine takes.
+    vocabulary demands one, else None.
     """
 
     model: str
@@ -25,7 +25,6 @@ class EngineInfo:
     slots: int
     control: frozenset[str] = frozenset()
     bos: str | None = None
-    speaks: str = "ids"
 
 
 @runtime_checkable

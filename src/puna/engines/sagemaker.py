@@ -44,7 +44,7 @@ class SageMaker:
             loopback = httpx.URL(self.url).host in {"127.0.0.1", "localhost", "::1"}
             timeout = httpx.Timeout(SILENCE_SECONDS, connect=10)
             self._http = httpx.AsyncClient(base_url=self.url, timeout=timeout, trust_env=not loopback)
-        return EngineInfo(self.endpoint, self.url, context=0, slots=0, speaks="messages")
+        return EngineInfo(self.endpoint, self.url, context=0, slots=0)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,7 +1,7 @@
 """What a chat format is: dialog to text and back. Knows neither tokens nor engines; no socket, clock or environment.
 
 A format renders a dialog to segments. Text that the format writes is *control*, text that a person or a model wrote is
-*content*; only in control segments may a tokenizer find control tokens, so no message can forge a turn.
+*content*; only in control segments may a tokenizer find control tokens, so no message becomes one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Parsed:
     """What a written prompt means.
 
     confidence: [0, 1], how surely the text is of this format. open: the last message is the begun answer that the
-    model is to continue. findings: what was written otherwise than the format says, in text order.
+    model is to continue. findings: what was written otherwise than the format says, in text order. implied_system: the
+    format's own default system text, where it stood in the text; it is no message, since the format adds it by itself.
     """
 
     format: str
@@ -49,6 +50,7 @@ class Parsed:
     dialog: Dialog
     open: bool = False
     findings: tuple[Finding, ...] = ()
+    implied_system: str | None = None
 
 
 class Format(Protocol):

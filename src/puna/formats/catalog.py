@@ -44,15 +44,17 @@ def get(name: str) -> Format:
     return FORMATS[name]
 
 
-def parse(text: str, format: str = AUTO) -> Parsed:  # noqa: A002  # the word that INTERFACE uses
+def parse(text: str, format: str = AUTO, *, own: str | None = None) -> Parsed:  # noqa: A002  # as it is typed
     """The dialog in a prompt. format: a name, ``plain``, or ``auto`` to recognise it.
+
+    own: the format of the model that is to read it, which wins where the text could as well be of another family.
 
     Raises:
         InputError: there is no format of that name.
         DialogError: the text is not of the format that was named.
     """
     if format == AUTO:
-        return _recognised(text)
+        return _recognised(text, own)
     if format == PLAIN:
         return _plain(text, 1.0)
     if format not in FORMATS:
@@ -83,9 +85,9 @@ def of_template(
     return own
 
 
-def _recognised(text: str) -> Parsed:
+def _recognised(text: str, own: str | None) -> Parsed:
     best: Parsed | None = None
-    for form in FORMATS.values():
+    for form in sorted(FORMATS.values(), key=lambda form: form.name != own):
         try:
             parsed = form.parse(text)
         except DialogError:

@@ -56,8 +56,11 @@ def parse(text: str, name: str, default_system: str | None) -> Parsed:
     elif default_system is not None and messages and messages[0].role is not Role.SYSTEM:
         reader.slips.note("no-default-system", first, first, f"{START}system\n{default_system}{END}\n")
     findings = reader.slips.in_text_order()
-    confidence = _confidence(text, clean=not findings, told=told)
-    return Parsed(name, confidence, Dialog(tuple(messages)), reader.open, findings)
+    clean = all(finding.severity == NOTE for finding in findings)
+    implied = default_system if told else None
+    return Parsed(
+        name, _confidence(text, clean=clean, told=told), Dialog(tuple(messages)), reader.open, findings, implied
+    )
 
 
 def _confidence(text: str, *, clean: bool, told: bool) -> float:

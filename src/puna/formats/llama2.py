@@ -30,7 +30,8 @@ class Llama2:
     A begun answer loses leading whitespace only; one that is blank is no answer yet and leaves ``[/INST]`` at the end.
 
     Differs from the reference: a dialog may end with an answer when no generation prompt is asked for (as in the
-    template on Hugging Face), and tags inside contents are not refused, because content never becomes a tag's token.
+    template on Hugging Face), and tags inside contents are not refused. A typed ``<s>`` or ``</s>`` stays text; a typed
+    ``[INST]`` has the same ids as the format's own, since the brackets are no tokens: no vocabulary can keep them apart.
 
     Source: https://github.com/meta-llama/llama ``llama/generation.py`` lines 284-395 (689c7f26), read 2026-11-22.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from puna.formats.base import Format, Parsed
 from puna.formats.catalog import AUTO, get, parse
 from puna.generation import Segment
-from puna.messages import Role
+from puna.messages import Dialog, Message, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,11 @@ def write(parsed: Parsed, target: Format) -> tuple[Segment, ...]:
     Raises:
         DialogError: the target cannot express the dialog; the message says what it allows.
     """
+    dialog = parsed.dialog
+    if parsed.implied_system is not None and target.name != parsed.format:
+        # The author's model read this sentence; another one's format does not bring it.
+        dialog = Dialog((Message(Role.SYSTEM, parsed.implied_system), *dialog))
     if parsed.open:
-        return target.render(parsed.dialog, continue_last=True)
-    whole = bool(parsed.dialog) and parsed.dialog[-1].role is Role.ASSISTANT
-    return target.render(parsed.dialog, generation_prompt=not whole)
+        return target.render(dialog, continue_last=True)
+    whole = bool(dialog) and dialog[-1].role is Role.ASSISTANT
+    return target.render(dialog, generation_prompt=not whole)

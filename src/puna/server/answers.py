@@ -71,7 +71,7 @@ class Answer:
         return "; ".join((str(self.turn.written), *(f"{key}={quote(name or '', safe='/:.+')}" for key, name in told)))
 
     async def records(self, done: Callable[[Receipt], None]) -> AsyncIterator[bytes]:
-        """The answer in records, each with its newline. ``done`` gets the receipt before the last record goes."""
+        """The answer in records, each with its newline. ``done`` gets the receipt before the body ends."""
         pieces, whole = Pieces(), []
         async with aclosing(self.turn.stream()) as events:  # type: ignore[type-var]  # they are generators
             async for event in events:
