@@ -177,6 +177,20 @@ def test_chat_goes_on_after_a_turn_that_was_refused():
     assert done.stdout.endswith("You said: hello\n")
 
 
+@pytest.mark.model
+def test_models_that_are_here_are_listed_shown_and_removed(model_home, model_file):
+    by_address = model_home / "models" / "hub" / "owner" / "repo"
+    by_address.mkdir(parents=True)
+    (by_address / "x.gguf").symlink_to(model_file)
+    here = {row["name"] for row in json.loads(puna("models", "list", "--json").stdout) if row["here"]}
+    assert here == {"smollm2-135m", "hf:owner/repo:x.gguf"}
+    shown = json.loads(puna("models", "show", "--json", "hf:owner/repo").stdout)
+    assert (shown["architecture"], shown["trained_context"]) == ("llama", 8192)
+    assert puna("models", "rm", "hf:owner/repo:x.gguf").returncode == 0
+    assert not (by_address / "x.gguf").exists()
+    assert model_file.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_ends_serve_cleanly(number):
     process = start("serve", "--engine", "scripted", "--port", "0")

@@ -60,7 +60,8 @@ def _dispatch(given: list[str]) -> int:
             module = import_module(f"puna.cli.{verb}")
             sub.description = module.__doc__
             module.add(sub)
-            sub.set_defaults(run=module.run)
+            if hasattr(module, "run"):  # a verb with verbs of its own has a function for each
+                sub.set_defaults(run=module.run)
     args = parser.parse_args(given)
     status: int = args.run(args)
     return status

@@ -40,16 +40,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         sub.set_defaults(run=function)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Never called: each of the verb's own verbs has its function."""
-    raise InputError(f"say what to do: puna models {args.models_verb}")
-
-
 def _list(args: argparse.Namespace) -> int:
     home = config.home()
-    here = {entry.name for entry in CATALOG.values() if store.find(entry, home)}
+    pulled = {model.name: model for model in store.listing(home)}
+    rows = [_facts(entry) | {"here": entry.name in pulled} for entry in CATALOG.values()]
+    # Models of the hub that were pulled by their address.
+    for name, model in pulled.items():
+        if name not in CATALOG:
+            entry = resolve(name)
+            facts = _facts(entry) if isinstance(entry, Entry) else {}
+            rows.append({**facts, "name": name, "gigabytes": model.size / 1e9, "here": True})
     if args.json:
-        print(json.dumps([_facts(entry) | {"here": entry.name in here} for entry in CATALOG.values()]))
+        print(json.dumps(rows))
         return 0
     from rich.console import Console  # rich is needed by this verb alone
     from rich.table import Table
@@ -57,9 +59,15 @@ def _list(args: argparse.Namespace) -> int:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("name", "model", "format", "size", "licence", "here"):
         table.add_column(column, justify="right" if column == "size" else "left", no_wrap=column == "name")
-    for entry in CATALOG.values():
-        table.add_row(entry.name, entry.title, entry.format or "-", _size(entry.gigabytes), entry.licence or "-",
-                      "yes" if entry.name in here else "")  # fmt: skip
+    for row in rows:
+        table.add_row(
+            row["name"],
+            row["title"],
+            row["format"] or "-",
+            _size(row["gigabytes"]),
+            row["licence"] or "-",
+            "yes" if row["here"] else "",
+        )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     return 0
 

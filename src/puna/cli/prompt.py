@@ -48,11 +48,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     translating.set_defaults(run=_translate)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Never called: each of the verb's own verbs has its function."""
-    raise InputError(f"say what to do: puna prompt {args.prompt_verb}")
-
-
 def _formats(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([{"name": name, "stops": list(known.stops)} for name, known in catalog.FORMATS.items()]))
