@@ -25,7 +25,7 @@ lint: .venv/developing  ## Style, types, and the law of imports
 	$(BIN)/lint-imports
 
 bench: .venv/developing  ## Every benchmark; the last line of each is JSON
-	@for file in startup endpoint; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
+	@for file in startup endpoint sharing scenarios; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
 
 clean:  ## Remove .venv and what tools leave behind
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

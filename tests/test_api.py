@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import subprocess
+import sys
 
 import pytest
 
@@ -57,6 +59,69 @@ def test_the_async_chat_is_the_same():
             return "".join(pieces), (await talk.send("there")).text
 
     assert asyncio.run(scenario()) == ("You said: hi", "You said: there")
+
+
+def test_a_turn_beside_another_of_the_same_conversation_is_refused_and_none_is_lost():
+    async def scenario():
+        talk = puna.AsyncChat(engine="scripted")  # opening it is what the turns meet at
+        results = await asyncio.gather(*[talk.send(str(n)) for n in range(3)], return_exceptions=True)
+        await talk.close()
+        return results, len(talk.history)
+
+    results, length = asyncio.run(scenario())
+    answered = [result for result in results if isinstance(result, puna.Reply)]
+    refused = [result for result in results if isinstance(result, InputError)]
+    assert len(answered) + len(refused) == 3
+    assert length == 2 * len(answered)
+    assert "under way" in str(refused[0])
+
+
+def test_a_conversation_of_another_loop_is_refused():
+    talk = puna.AsyncChat(engine="scripted")
+    asyncio.run(talk.send("one"))
+    with pytest.raises(InputError, match="another event loop"):
+        asyncio.run(talk.send("two"))
+
+
+def test_run_takes_a_system_message_and_keeps_one_model():
+    out = io.StringIO()
+    for n in range(3):
+        assert puna.run("hi", system=f"You are {n}.", engine="scripted", context=500, file=out) == "You said: hi"
+    from puna import api
+
+    assert len(api._kept) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: puna.parse(None),  # type: ignore[arg-type]
+        lambda: puna.parse(b"x"),  # type: ignore[arg-type]
+        lambda: puna.translate("x", to=None),  # type: ignore[arg-type]
+        lambda: puna.render([{"role": "user", "content": "x"}], format=[]),  # type: ignore[arg-type]
+        lambda: puna.render(None),  # type: ignore[arg-type]
+        lambda: puna.Chat(engine="scripted", system=5),
+        lambda: puna.Chat(engine="scripted", history=5),
+        lambda: puna.Chat(url=5),
+        lambda: puna.Chat(engine="scripted").send(None),  # type: ignore[arg-type]
+        lambda: puna.run(None, engine="scripted"),  # type: ignore[arg-type]
+        lambda: puna.run("x", engine="scripted", file="out.txt"),  # type: ignore[arg-type]
+        lambda: puna.run("x", engine="scripted", max_tokens=1, max_tokens_to_sample=2),
+        lambda: puna.Chat(engine="scripted", file="/no/such.toml"),
+    ],
+)
+def test_wrong_types_are_refused_with_a_sentence(call):
+    with pytest.raises(InputError):
+        call()
+
+
+@pytest.mark.model
+def test_a_script_that_forgets_to_close_ends_at_once_and_says_nothing(model_home):
+    script = "import puna; c = puna.Chat(context=512, slots=1); g = c.stream('Tell me a long story', max_tokens=400); next(g)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_two_async_conversations_do_not_mix():

@@ -12,7 +12,7 @@ from typing import Self, TextIO
 
 from puna import config
 from puna.chat import Ask, Spine
-from puna.errors import InputError, unknown
+from puna.errors import EngineError, InputError, SamplingError, unknown
 from puna.formats import catalog
 from puna.formats import translate as translating
 from puna.formats.base import Parsed
@@ -39,6 +39,9 @@ def sampling_of(given: dict[str, object]) -> tuple[Sampling, frozenset[str]]:
     Raises:
         SamplingError: an unknown name or a value out of range.
     """
+    for alias, name in ALIASES.items():
+        if given.get(alias) is not None and given.get(name) is not None:
+            raise SamplingError(f"{alias} and {name} are the same parameter; give one of them")
     named = {ALIASES.get(name, name): value for name, value in given.items() if value is not None}
     return Sampling.of(named), frozenset(named)
 
@@ -65,25 +68,34 @@ class AsyncChat:
         system: str | None = None,
         history: Iterable[object] = (),
         progress: Report = _no_progress,
-        file: Path | None = None,
+        file: Path | str | None = None,
         **settings: object,
     ) -> None:
-        first = () if system is None else (Message(Role.SYSTEM, system),)
-        self.history = Dialog((*first, *dialog_of(list(history))))
+        self.history = _begun(system, history)
         self.reply: Reply | None = None
+        if url is not None:
+            _check_text("url", url)
+            _check_text("endpoint", endpoint)
         self._endpoint = (url, endpoint)
         self._progress = progress
-        self._settings = config.settings(_known(settings), file=file) if url is None else None
+        self._settings = config.settings(_known(settings), file=Path(file) if file else None) if url is None else None
         if url is not None and settings:
             raise InputError(
                 f"{', '.join(settings)}: settings of a local model, which an endpoint at {url} has already"
             )
         self._spine: Spine | None = None
+        self._opening = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way = False
 
     async def open(self) -> Self:
         """Start the engine or find the endpoint; done by the first turn where it was not called."""
-        if self._spine is None:
-            self._spine = await self._opened()
+        async with self._opening:
+            if self._spine is None:
+                self._loop = asyncio.get_running_loop()
+                self._spine = await self._opened()
+        if self._loop is not asyncio.get_running_loop():
+            raise InputError("this conversation was opened in another event loop; make one per loop, or use puna.Chat")
         return self
 
     async def _opened(self) -> Spine:
@@ -115,11 +127,15 @@ class AsyncChat:
 
         A stream that breaks, or that is left early, keeps what had arrived, in ``reply`` and in ``history``.
         """
+        if self._under_way:
+            raise InputError("a turn of this conversation is under way; let it end or close it, or use another Chat")
         dialog = self.history.append(Role.USER, text)
+        ask = Ask(dialog, *sampling_of(sampling))
         pieces: list[str] = []
         receipt: Receipt | None = None
+        self._under_way = True
         try:
-            async with aclosing(self._events(Ask(dialog, *sampling_of(sampling)))) as events:
+            async with aclosing(self._events(ask)) as events:
                 async for event in events:
                     if isinstance(event, Receipt):
                         receipt = event
@@ -127,9 +143,10 @@ class AsyncChat:
                         pieces.append(event.text)
                         yield event.text
         finally:
+            self._under_way = False
             answer = "".join(pieces)
-            self.reply = Reply(answer, receipt)
             if answer or receipt:
+                self.reply = Reply(answer, receipt)
                 self.history = dialog.append(Role.ASSISTANT, answer)
 
     async def send(self, text: str, **sampling: object) -> Reply:
@@ -138,17 +155,21 @@ class AsyncChat:
             async for _ in pieces:
                 pass
         if self.reply is None:
-            raise InputError("the conversation was used by two tasks at once; give each its own")
+            raise EngineError("the engine ended the turn without an answer or a receipt; see its log")
         return self.reply
 
     async def complete(
-        self, prompt: str, *, raw: bool = False, **sampling: object
+        self, prompt: str, *, raw: bool = False, before: Dialog | None = None, **sampling: object
     ) -> AsyncGenerator[Delta | Receipt, None]:
-        """The events of one written prompt, outside the conversation; text without any markers is a user turn."""
+        """The events of one written prompt, outside the conversation.
+
+        Text without any markers is a user turn after the messages ``before`` (by default the history).
+        """
+        _check_text("prompt", prompt)
         ask: str | Dialog = prompt
         raw = raw or (self._settings is not None and self._settings.prompts == "raw")
         if not raw and catalog.parse(prompt).format == catalog.PLAIN:
-            ask = Dialog((*self.history.messages, Message(Role.USER, prompt)))
+            ask = (self.history if before is None else before).append(Role.USER, prompt)
         async with aclosing(self._events(Ask(ask, *sampling_of(sampling), raw=raw))) as events:
             async for event in events:
                 yield event
@@ -168,6 +189,7 @@ class Chat:
 
     def __init__(self, **arguments: object) -> None:
         self._chat = AsyncChat(**arguments)  # type: ignore[arg-type]  # AsyncChat checks them
+        bridge().adopt(self._chat)
 
     @property
     def history(self) -> Dialog:
@@ -196,9 +218,11 @@ class Chat:
         """Send a user turn and wait for the whole answer."""
         return bridge().run(self._chat.send(text, **sampling))
 
-    def complete(self, prompt: str, *, raw: bool = False, **sampling: object) -> Iterator[Delta | Receipt]:
+    def complete(
+        self, prompt: str, *, raw: bool = False, before: Dialog | None = None, **sampling: object
+    ) -> Iterator[Delta | Receipt]:
         """The events of one written prompt, outside the conversation."""
-        return bridge().iterate(self._chat.complete(prompt, raw=raw, **sampling))
+        return bridge().iterate(self._chat.complete(prompt, raw=raw, before=before, **sampling))
 
     def close(self) -> None:
         """Stop the engine."""
@@ -212,28 +236,47 @@ class Chat:
 
 
 _kept: dict[str, Chat] = {}
+"""The model of the latest ``run``, by its settings."""
 
 
-def run(prompt: str, *, raw: bool = False, file: TextIO | None = None, **arguments: object) -> str:
+def run(
+    prompt: str,
+    *,
+    system: str | None = None,
+    raw: bool = False,
+    file: TextIO | None = None,
+    **arguments: object,
+) -> str:
     """Stream the answer to one prompt to ``file`` (standard output by default) and return it.
 
-    prompt: written in any known family's format, or plain text, which is one user turn. raw: send it as it is. Sampling
-    parameters and ``Chat``'s arguments go by name. The model stays loaded for the next call with the same arguments.
+    prompt: written in any known family's format, or plain text, which is one user turn under ``system``. raw: send it as
+    it is. Sampling parameters, ``url``, ``endpoint`` and settings go by name. The model stays loaded for the next call
+    with the same settings, until a call with others.
     """
     out = sys.stdout if file is None else file
+    if not hasattr(out, "write"):
+        raise InputError(f"file must be open for writing, such as sys.stderr, not {type(file).__name__}")
     names = {*Sampling.__dataclass_fields__, *ALIASES}
     sampling = {name: value for name, value in arguments.items() if name in names}
-    others = {name: value for name, value in arguments.items() if name not in names}
-    key = repr(sorted(others.items()))
-    if key not in _kept:
-        _kept[key] = Chat(**others)
+    chat = _kept_chat({name: value for name, value in arguments.items() if name not in names})
     pieces: list[str] = []
-    for event in _kept[key].complete(prompt, raw=raw, **sampling):
+    for event in chat.complete(prompt, raw=raw, before=_begun(system, ()), **sampling):
         if isinstance(event, Delta):
             pieces.append(event.text)
             out.write(event.text)
             out.flush()
     return "".join(pieces)
+
+
+def _kept_chat(others: dict[str, object]) -> Chat:
+    key = repr(sorted(others.items()))
+    if key not in _kept:
+        chat = Chat(**others)
+        for old in _kept.values():
+            old.close()
+        _kept.clear()
+        _kept[key] = chat
+    return _kept[key]
 
 
 def render(messages: Iterable[object], format: str = "llama2", *, generation_prompt: bool = True) -> Prompt:  # noqa: A002
@@ -243,22 +286,37 @@ def render(messages: Iterable[object], format: str = "llama2", *, generation_pro
         DialogError: the format does not allow the dialog. InputError: an unknown format.
     """
     dialog = dialog_of(messages)
+    _check_text("format", format)
     return Prompt(catalog.get(format).render(dialog, generation_prompt=generation_prompt), dialog=dialog)
 
 
 def parse(text: str, format: str = "auto") -> Parsed:  # noqa: A002
     """The dialog that a written prompt means, and the slips in it."""
+    _check_text("text", text)
+    _check_text("format", format)
     return catalog.parse(text, format)
 
 
 def translate(text: str, to: str, source: str = "auto") -> translating.Translated:
     """A prompt written in one family's format, in another's: ``.text``."""
+    for name, value in (("text", text), ("to", to), ("source", source)):
+        _check_text(name, value)
     return translating.translate(text, to, source)
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"{name} must be text, not {type(value).__name__}")
+
+
+def _begun(system: str | None, history: Iterable[object]) -> Dialog:
+    first = () if system is None else (Message(Role.SYSTEM, system),)
+    return Dialog((*first, *dialog_of(history)))
 
 
 def _known(settings: dict[str, object]) -> dict[str, object]:
     known = {option.name for option in config.OPTIONS}
     for name in settings:
         if name not in known:
-            raise InputError(unknown("setting", name, known))
+            raise InputError(unknown("setting", name, {*known, *Sampling.__dataclass_fields__}))
     return settings

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, fields, replace
 
 from puna.engines.base import Engine, EngineInfo
-from puna.errors import ContextWindowError, EngineError
+from puna.errors import ContextWindowError, EngineError, InputError
 from puna.formats import catalog
 from puna.formats.base import Format
 from puna.formats.translate import write
@@ -138,6 +138,8 @@ class Spine:
 
     async def _encoded(self, segments: tuple[Segment, ...], max_tokens: int) -> tuple[int, ...]:
         ids = await self.engine.encode(segments)
+        if not ids:
+            raise InputError("the prompt must not be empty; give the text that the model shall continue")
         if len(ids) + max_tokens > self.info.context:
             raise ContextWindowError(len(ids), max_tokens, self.info.context)
         return ids

@@ -6,6 +6,7 @@ One table of options feeds the command line, the environment, the TOML file and 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from puna.models.gguf import Gguf, read
 from puna.models.pull import pull
 from puna.models.store import find
 from puna.models.transfer import Progress, Report
+
+_TURN_TOKEN = re.compile(r"<[|\uff5c][^<>]*[|\uff5c]>|</?s>|<(start|end)_of_turn>|\[/?(INST|SYSTEM_PROMPT)\]")
 
 DEFAULT_CONTEXT = 4096
 """The window of Llama 2, for which the workshop's prompts were written. Tokens."""
@@ -214,6 +217,8 @@ def _scripted(wanted: Settings) -> tuple[Engine, Format]:
 def _llamacpp(wanted: Settings, model: Model) -> tuple[Engine, Format]:
     from puna.engines.llamacpp import LlamaCpp, LlamaCppSettings  # noqa: PLC0415
 
+    # Community models ship turn tokens of this type. Other user-defined tokens, such as runs of spaces, are ordinary text.
+    matched = {text: number for text, number in model.facts.user_defined.items() if _TURN_TOKEN.fullmatch(text)}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     chosen = LlamaCppSettings(
         path=model.path,
@@ -223,7 +228,8 @@ def _llamacpp(wanted: Settings, model: Model) -> tuple[Engine, Format]:
         threads=wanted.threads or max(1, cores // 2),
         batch_threads=wanted.batch_threads or cores,
         log=_log_file(wanted.home),
-        control=model.facts.control,
+        control={**model.facts.control, **matched},
+        matched=frozenset(matched),
         bos=model.facts.bos if model.facts.add_bos else None,
     )
     return LlamaCpp(chosen), _format(wanted, model)

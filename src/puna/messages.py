@@ -30,6 +30,8 @@ class Message:
     content: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.content, str):
+            raise DialogError(f"content of a {self.role} message must be text, not {type(self.content).__name__}")
         try:
             self.content.encode("utf-8")
         except UnicodeEncodeError as error:

@@ -6,18 +6,30 @@ It works where a loop runs already, as in Jupyter, and leaves the caller's threa
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+
+STOP_SECONDS = 10.0
+"""Longest wait for the loop at the end of the process."""
 
 
 class _Done:
     """Marks the end of an iteration in a queue whose items may be anything else."""
+
+
+class Closable(Protocol):
+    """What the bridge closes before the process ends."""
+
+    async def close(self) -> None:
+        """Free everything."""
 
 
 class Bridge:
@@ -25,7 +37,37 @@ class Bridge:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="puna", daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="puna", daemon=True)
+        self._adopted: weakref.WeakSet[Closable] = weakref.WeakSet()
+        self._ended = False
+        self._thread.start()
+
+    def adopt(self, owner: Closable) -> None:
+        """Close ``owner`` when the process ends, if it still lives then."""
+        self._adopted.add(owner)
+
+    def shut_down(self) -> None:
+        """End every stream, close what was adopted, stop the loop.
+
+        Called before the interpreter freezes its daemon threads: a suspended iterator that is finalised after that
+        would wait for its end for ever.
+        """
+        self._ended = True
+        with suppress(Exception):
+            asyncio.run_coroutine_threadsafe(self._end_everything(), self._loop).result(STOP_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_SECONDS)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    async def _end_everything(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for owner in list(self._adopted):
+            with suppress(Exception):
+                await owner.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The coroutine's result; an interrupted wait cancels it and lets it clean up first."""
@@ -55,8 +97,9 @@ class Bridge:
                     raise item
                 yield item
         finally:
-            self._loop.call_soon_threadsafe(stop)
-            ended.wait()
+            if not self._ended:
+                self._loop.call_soon_threadsafe(stop)
+                ended.wait()
 
 
 async def _pump(items: AsyncGenerator[T, None], box: SimpleQueue[T | BaseException | _Done]) -> None:
@@ -75,4 +118,6 @@ async def _pump(items: AsyncGenerator[T, None], box: SimpleQueue[T | BaseExcepti
 @cache
 def bridge() -> Bridge:
     """The process's one bridge, started when it is first needed."""
-    return Bridge()
+    started = Bridge()
+    atexit.register(started.shut_down)
+    return started

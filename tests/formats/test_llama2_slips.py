@@ -121,6 +121,8 @@ CASES: list[tuple[str, list[tuple[str, str]], list[str]]] = [
     ("<s>[INST] q [/INST] a </s></s><s>[INST] r [/INST]", [(U, "q"), (A, "a"), (U, "r")], ["stray-eos"]),
     ("<s>[INST] q [/INST] a </s><s>", [(U, "q"), (A, "a")], ["dangling-bos"]),
     ("<s>[INST] q [/INST] a </s>\n", [(U, "q"), (A, "a")], ["trailing-newline"]),
+    ("<s>[INST] q [/INST]</s>", [(U, "q")], ["stray-eos"]),
+    ("<s>[INST] q [/INST] <\\s>", [(U, "q")], ["stray-eos"]),
     ("<s>[INST] q [/INST]<s>[INST] r [/INST]", [(U, "q"), (U, "r")], ["missing-answer"]),
     ("<s>q [/INST]", [(U, "q")], ["text-outside-turn", "missing-inst"]),
     ("<s>[INST] q [/INST] a </s> r", [(U, "q"), (A, "a"), (U, "r")], ["text-outside-turn"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from puna.config import OPTIONS
 from puna.errors import InputError
@@ -40,7 +41,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stop", action="append", metavar="TEXT", help="end the answer before this text; repeatable")
 
 
-def sampling_of(args: argparse.Namespace) -> dict[str, object]:
+def sampling_of(args: argparse.Namespace) -> dict[str, Any]:
     """The sampling options that were given, by name."""
     names = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop")
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
@@ -57,6 +58,6 @@ def read_text(name: str) -> str:
     except OSError as error:
         raise InputError(f"cannot read {name}: {error.strerror}") from error
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # editors on Windows put a byte order mark first
     except UnicodeDecodeError as error:
         raise InputError(f"{name} must be UTF-8 text, but byte {error.start} is not") from error

@@ -7,11 +7,13 @@ ids made from segments, since llama.cpp's own HTTP layer reads control tokens ou
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,9 @@ _FINISH = {"eos": Finish.STOP, "word": Finish.STOP, "limit": Finish.LENGTH}
 class LlamaCppSettings:
     """What to load and how. context: tokens of one request; threads: for decoding one stream, and for batches.
 
-    control: the model's control tokens by text. bos: text of the token that the vocabulary puts first, if any.
-    queue: requests that may wait for a slot.
+    control: the model's control tokens by text. matched: those of them that llama.cpp finds in any text, whether or not
+    special tokens are asked for (GGUF's type "user defined"). bos: text of the token that the vocabulary puts first, if
+    any. queue: requests that may wait for a slot.
     """
 
     path: Path
@@ -46,6 +49,7 @@ class LlamaCppSettings:
     batch_threads: int
     log: Path
     control: Mapping[str, int]
+    matched: frozenset[str] = frozenset()
     bos: str | None = None
     queue: int = 256
 
@@ -108,7 +112,9 @@ class LlamaCpp:
     async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
         """Ids by the model's own vocabulary, one call for a whole prompt; special parsing is off throughout."""
         control = self.settings.control
-        content = [control[run.text] if isinstance(run, ControlToken) else run for run in runs(segments, control)]
+        content: list[str | int] = []
+        for run in runs(segments, control):
+            content.extend([control[run.text]] if isinstance(run, ControlToken) else self._parted(run))
         if not content:
             return ()
         body = {"content": content, "add_special": False, "parse_special": False}
@@ -120,6 +126,14 @@ class LlamaCpp:
         if answer.status != HTTPStatus.OK:
             raise EngineError(_complaint(said))
         return tuple(json.loads(said)["tokens"])
+
+    def _parted(self, text: str) -> list[str]:
+        """Text in pieces, cut inside whatever llama.cpp would take for a token of a turn although it is content."""
+        if not any(token in text for token in self.settings.matched):
+            return [text]
+        tokens = "|".join(map(re.escape, sorted(self.settings.matched, key=len, reverse=True)))
+        cuts = [0, *(match.start() + 1 for match in re.finditer(tokens, text)), len(text)]
+        return [text[start:end] for start, end in pairwise(cuts) if start < end]
 
     async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """Deltas, then one End. Leaving early drops the connection, which stops llama.cpp at its next batch."""

@@ -94,10 +94,12 @@ class Jinja:
             **self._tokens,
         )
         try:
-            return _bounded(pieces)
+            text = _bounded(pieces)
+            text.encode("utf-8")  # a template can write a lone surrogate, which nothing after it can carry
         # A template is somebody else's program: whatever it raises, the dialog cannot be rendered, and that is all.
         except Exception as error:
             raise DialogError(f"the model's chat template refuses this dialog: {_sentence(error)}") from error
+        return text
 
     def _again(self, dialog: Dialog, generation_prompt: bool) -> str | None:
         """The same with marks; None where the template refuses those, as it may look into the contents."""

@@ -93,6 +93,10 @@ class _Reader:
         if turn.eos is None and blank:
             self._no_answer(turn.answer, is_last=is_last)
             return
+        if turn.eos is not None and blank and is_last:
+            # Somebody who wraps a question in <s> ... </s> asks it; nobody asks for what follows an empty answer.
+            self.slips.note("stray-eos", turn.answer[0], turn.eos.end, "")
+            return
         self._say(Role.ASSISTANT, self._texts.answer(turn.answer, ended=turn.eos is not None, is_open=is_last))
         if turn.eos is None and is_last:
             self.open = True
