@@ -279,6 +279,14 @@ def test_a_reader_that_leaves_is_no_error():
     assert done.stdout.startswith("name")
 
 
+@pytest.mark.parametrize(("redirection", "status"), [(">/dev/full", 3), (">&-", 0), ("2>&-", 0), ("<&-", 0)])
+def test_a_stream_that_is_full_or_closed_gives_no_traceback(redirection, status):
+    command = f"{sys.executable} -m puna.cli run --engine scripted hello {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert TRACEBACK not in done.stderr
+
+
 @pytest.mark.model
 def test_the_demo_runs_every_lesson_and_ends_in_one_line(model_home):
     done = puna("demo", timeout=300)

@@ -28,6 +28,7 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return the exit status."""
     given = sys.argv[1:] if argv is None else argv
+    _open_what_is_closed()
     try:
         return _dispatch(given)
     except InputError as error:
@@ -39,9 +40,26 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader has gone, as `puna ... | head` does; nothing is left to say, also not at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone, as `puna ... | head` does.
+        _say_no_more()
         return 0
+    except OSError as error:
+        # Whatever else was foreseen has its sentence; this is the terminal's or the output's.
+        print(f"puna: cannot go on: {error.strerror or error}", file=sys.stderr)
+        _say_no_more()
+        return 3
+
+
+def _say_no_more() -> None:
+    """Nothing is left to say, also not when Python flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_what_is_closed() -> None:
+    """A stream that the caller closed (``>&-``) is None in Python, and would fail wherever it is used."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def _dispatch(given: list[str]) -> int:
