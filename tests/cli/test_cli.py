@@ -328,3 +328,16 @@ def test_the_engine_does_not_outlive_a_killed_endpoint(model_home):
     while engine.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not engine.exists()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("after", ["ready", " 1  ", " 3  "])
+def test_the_demo_can_be_interrupted(model_home, after):
+    process = start("demo", env={"PYTHONUNBUFFERED": "1"})
+    assert process.stdout is not None
+    while not (line := process.stdout.readline()).startswith(after):
+        assert line, "the demo ended by itself"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert TRACEBACK not in out + err

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         if not lessons.done():
             # The stream that the thread reads ends with the engine.
             await endpoint.spine.engine.close()
-            await asyncio.wait({lessons})
+            await asyncio.gather(lessons, return_exceptions=True)  # it fails, since its stream was cut
             raise KeyboardInterrupt
         return lessons.result()
 

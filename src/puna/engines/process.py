@@ -71,6 +71,8 @@ class WorkerProcess:
             await self.stop()
             raise EngineError(self._ended(f"the engine did not report ({type(error).__name__})")) from error
         except BaseException:
+            # Cancelled while it loads: it does not look at its stdin yet, and has nothing to lose.
+            self._process.kill()
             await self.stop()
             raise
         return await self._report_of(line)
