@@ -258,6 +258,14 @@ def test_exec_says_which_variables_it_replaces_and_keeps_real_keys():
     assert "instead of http://elsewhere" in done.stderr
 
 
+def test_exec_sets_the_endpoint_even_where_a_profile_ignores_it_and_shows_no_secret(tmp_path):
+    (tmp_path / "config").write_text("[default]\nignore_configured_endpoint_urls = true\n")
+    env = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SECRET_ACCESS_KEY": "MyRealSecret"}
+    done = puna("exec", "--engine", "scripted", "--port", "0", "--", sys.executable, "-c", SCRIPT, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "MyRealSecret" not in done.stderr
+
+
 def test_exec_fills_in_its_address_where_no_shell_did():
     done = puna("exec", "--engine", "scripted", "--port", "0", "--", "echo", "$AWS_ENDPOINT_URL/ping")
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/ping\n", done.stdout)

@@ -61,3 +61,9 @@ def test_shown_is_one_short_line() -> None:
     assert strictjson.shown(b"ab\ncd") == r"'ab\ncd'"
     assert strictjson.shown(b"x" * 1000, most=5) == "'xxxxx'..."
     assert strictjson.shown("ä".encode() * 30, most=5) == "'äääää'..."
+
+
+def test_a_name_twice_among_many_is_found_in_linear_time():
+    names = ", ".join(f'"{n}": 0' for n in range(200_000))
+    with pytest.raises(ValueError, match="'x' stands twice"):
+        strictjson.loads(f'{{{names}, "x": 0, "x": 0}}'.encode())

@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error. Exit status: 0
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 from importlib import import_module
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     except PunaError as error:
         print(f"puna: {error}", file=sys.stderr)
         return 3
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):  # a second Ctrl-C cancels what the first one ends
         return 130
     except BrokenPipeError:
         # The reader has gone, as `puna ... | head` does.

@@ -24,8 +24,8 @@ def endpoint_environment(url: str, environ: Mapping[str, str]) -> tuple[dict[str
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     chosen["AWS_REGION"] = chosen["AWS_DEFAULT_REGION"] = region
     chosen["AWS_EC2_METADATA_DISABLED"] = "true"
-    if "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS" in environ:
-        chosen["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "false"
+    # A profile may say that endpoint variables are ignored; then prompts and real keys would go to AWS.
+    chosen["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "false"
     chosen["BOTOCORE_EXPERIMENTAL__PLUGINS"] = _joined(environ.get("BOTOCORE_EXPERIMENTAL__PLUGINS"), _PLUGIN, ",")
     folder = Path(puna.__file__).parent / "botocore_plugin"
     chosen["PYTHONPATH"] = _joined(environ.get("PYTHONPATH"), str(folder), ":")
@@ -50,7 +50,8 @@ def _joined(present: str | None, added: str, separator: str) -> str:
 def _replaced(changed: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
     extended = {"PYTHONPATH", "NO_PROXY", "no_proxy", "BOTOCORE_EXPERIMENTAL__PLUGINS"}
     return [
-        f"{name} is {value} for this command, instead of {environ[name]}"
+        f"{name} is replaced for this command"
+        + ("" if "SECRET" in name else f" by {value}, instead of {environ[name]}")
         for name, value in changed.items()
         if name in environ and name not in extended
     ]

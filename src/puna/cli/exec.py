@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import os
 import signal
+import sys
 from dataclasses import replace
 
 from puna import config
@@ -56,8 +57,8 @@ async def _command(command: list[str], endpoint: Endpoint, stop: asyncio.Event) 
     ended, stopped = asyncio.ensure_future(process.wait()), asyncio.ensure_future(stop.wait())
     await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
-    if not ended.done():
-        # Ctrl-C has reached the program through the terminal, SIGTERM has not; either way it decides when to end.
+    if not ended.done() and not sys.stdin.isatty():
+        # Ctrl-C at a terminal has reached the program already, and it decides when to end; a signal to puna alone has not.
         process.send_signal(signal.SIGTERM)
     status = await ended
     return status if status >= 0 else 128 - status

@@ -104,10 +104,10 @@ class LlamaCpp:
     async def close(self) -> None:
         """End the process; streams that run fail with EngineStoppedError, and so do waiting ones."""
         self.slots.close()
+        http, self._http, self._info = self._http, None, None
+        if http is not None:
+            await http.close()  # first: the process ends at once when its requests have been dropped
         await self.worker.stop()
-        if self._http is not None:
-            await self._http.close()
-        self._http, self._info = None, None
 
     async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
         """Ids by the model's own vocabulary, one call for a whole prompt; special parsing is off throughout."""

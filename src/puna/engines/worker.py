@@ -30,7 +30,7 @@ def parameters(settings: dict[str, Any]) -> Any:
     params.kv_unified = False
     # A dropped client is noticed between two batches: 64 frees a slot in prefill after 0.4 s, 256 after 1.5 s and
     # more; a stream beside a long prefill stalls for one batch. It costs 7 % of prefill speed.
-    params.n_batch = params.n_ubatch = 64
+    params.n_batch = params.n_ubatch = max(64, settings["slots"])  # it must hold a token of each slot
     # One stream is bound by memory, not by cores; batches and prefill gain from all of them.
     params.cpuparams.n_threads = settings["threads"]
     params.cpuparams_batch.n_threads = settings["batch_threads"]
@@ -62,8 +62,10 @@ def main() -> None:
         server = xllamacpp.Server(parameters(settings))
         tell(address=server.listening_address, build=f"xllamacpp-{xllamacpp.__version__}")
     except Exception as error:  # noqa: BLE001  # whatever it is, the parent has to hear of it
-        tell(error=str(error))
-        os._exit(1)
+        try:
+            tell(error=str(error))
+        finally:  # also where nobody listens any more: llama.cpp's threads would keep the process alive
+            os._exit(1)
     sys.stdin.read()
     del server  # joins llama.cpp's threads; leaving them running at exit crashes
     os._exit(0)
