@@ -24,6 +24,8 @@ def test_flags_come_before_the_environment_before_the_file_before_defaults(tmp_p
         ({}, {"PUNA_PORT": "many"}, ["PUNA_PORT", "'many'"]),
         ({"engine": "vlm"}, {}, ["--engine", "llamacpp", "scripted"]),
         ({"prompts": ""}, {}, ["--prompts"]),
+        ({"name": "bad name"}, {}, ["--name", "'bad name'"]),
+        ({"name": "a" * 64}, {}, ["--name", "1 to 63"]),
     ],
 )
 def test_a_bad_value_is_refused_by_its_place(flags, environ, parts):

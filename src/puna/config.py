@@ -25,6 +25,7 @@ from puna.models.pull import pull
 from puna.models.store import find
 from puna.models.transfer import Progress, Report
 
+_ENDPOINT_NAME = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _TURN_TOKEN = re.compile(r"<[|\uff5c][^<>]*[|\uff5c]>|</?s>|<(start|end)_of_turn>|\[/?(INST|SYSTEM_PROMPT)\]")
 
 DEFAULT_CONTEXT = 4096
@@ -148,6 +149,10 @@ def _checked(option: Option, value: object, place: str) -> int | str:
         return number
     if not isinstance(value, str) or not value:
         raise InputError(f"{place} must be a text, not {value!r}")
+    if option.name == "name" and not _ENDPOINT_NAME.fullmatch(value):
+        raise InputError(
+            f"{place} must be 1 to 63 letters, digits and inner dashes, as SageMaker demands, not {value[:80]!r}"
+        )
     if option.choices and value not in option.choices:
         raise InputError(f"{place}: {unknown('choice', value, option.choices)}")
     return value

@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 
+from puna import config
 from puna.api import Chat
 from puna.cli.options import ENGINE, add_sampling, add_settings, read_text, sampling_of
 from puna.cli.progress import on_terminal
@@ -65,4 +66,6 @@ def open_chat(args: argparse.Namespace, progress: Report, history: Dialog | None
             raise InputError(f"--{given[0]} is for a local model, but --url names an endpoint; leave out one of them")
         return Chat(url=args.url, endpoint=args.endpoint, system=system, history=kept)
     local = {name: getattr(args, name) for name in ENGINE if getattr(args, name) is not None}
+    # A missing model is pulled here, in the main thread, where Ctrl-C ends it at once.
+    config.find_model(config.settings(local, file=args.config), progress)
     return Chat(system=system, history=kept, progress=progress, slots=1, file=args.config, **local)
