@@ -61,6 +61,8 @@ def test_the_version_is_told():
         (["run", "--engine", "scripted", "--temperature", "9", "x"], "from 0 to 2, not 9"),
         (["run", "--engine", "scripted", "--max-tokens", "5000", "x"], "context window"),
         (["run", "--url", "ftp://x", "x"], "http://"),
+        (["run", "--url", "http://[::1", "x"], "--url"),
+        (["run", "--url", "http://127.0.0.1:99999", "x"], "--url"),
         (["run", "--url", "http://127.0.0.1:9", "--model", "x", "x"], "--model"),
         (["chat", "--session", "../../etc/passwd"], "session's name"),
         (["exec", "--engine", "scripted", "--", "no-such-program"], "no-such-program"),

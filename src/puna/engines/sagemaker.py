@@ -28,6 +28,8 @@ class SageMaker:
     def __init__(self, url: str, endpoint: str) -> None:
         if not url.startswith(("http://", "https://")):
             raise InputError(f"--url must begin with http:// or https://, not {url[:80]!r}")
+        if not _is_address(url):
+            raise InputError(f"--url must be an address such as http://127.0.0.1:8080, not {url[:80]!r}")
         self.url = url.rstrip("/")
         self.endpoint = endpoint
         self._http: httpx.AsyncClient | None = None
@@ -108,6 +110,13 @@ class SageMaker:
             receipt["stopped_by"],
             receipt,
         )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return (httpx.URL(url).port or 0) <= 65535
+    except httpx.InvalidURL:
+        return False
 
 
 async def _texts(answer: httpx.Response) -> AsyncGenerator[str, None]:
