@@ -307,31 +307,30 @@ def test_the_demo_runs_every_lesson_and_ends_in_one_line(model_home):
     assert "prompt llama2 → smollm2" in done.stdout
 
 
-@pytest.mark.model
-def test_ctrl_c_stops_the_engine_process_too(model_home):
+def serve_with_its_engine():
+    """An endpoint that is ready, and its engine process in /proc."""
     process = start("serve", "--port", "0", "--context", "512", "--slots", "1")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("ready")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.exists():
         pytest.skip("this system does not list a process's children in /proc")
-    engine = children.read_text().split()
-    assert engine
+    (engine,) = children.read_text().split()
+    return process, Path(f"/proc/{engine}")
+
+
+@pytest.mark.model
+def test_ctrl_c_stops_the_engine_process_too(model_home):
+    process, engine = serve_with_its_engine()
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
-    assert not Path(f"/proc/{engine[0]}").exists()
+    assert not engine.exists()
     process.communicate()
 
 
 @pytest.mark.model
 def test_the_engine_does_not_outlive_a_killed_endpoint(model_home):
-    process = start("serve", "--port", "0", "--context", "512", "--slots", "1")
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("ready")
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.exists():
-        pytest.skip("this system does not list a process's children in /proc")
-    engine = Path(f"/proc/{children.read_text().split()[0]}")
+    process, engine = serve_with_its_engine()
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 20

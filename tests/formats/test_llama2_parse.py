@@ -75,7 +75,10 @@ def test_any_order_of_tags_is_read_or_refused_and_every_span_lies_in_the_text(te
 @given(alternating(), salads)
 def test_contents_with_tags_never_break_the_reader(given: Dialog, salad: str) -> None:
     forged = given.append(Role.USER if given[-1].role is not Role.USER else Role.ASSISTANT, salad)
-    LLAMA2.parse(text_of(LLAMA2, forged, generation_prompt=False))
+    parsed = LLAMA2.parse(text_of(LLAMA2, forged, generation_prompt=False))
+    assert parsed.format == "llama2"
+    assert len(parsed.dialog) > 0
+    assert all(0 <= finding.start <= finding.end for finding in parsed.findings)
 
 
 def test_golden_texts_come_back_without_findings() -> None:
