@@ -48,6 +48,8 @@ def value_of(value: object) -> bytes:
             return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(text(item) for item in value)
         kind, code = type_of[type(value[0])] if value else type_of[int]
         return struct.pack(f"<IIQ{len(value)}{code}", 9, kind, len(value), *value)
+    if isinstance(value, tuple):  # signed numbers, which llama.cpp demands of token types
+        return struct.pack(f"<IIQ{len(value)}i", 9, 5, len(value), *value)
     kind, code = type_of[type(value)]
     return struct.pack(f"<I{code}", kind, value)
 

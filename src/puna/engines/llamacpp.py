@@ -7,13 +7,11 @@ ids made from segments, since llama.cpp's own HTTP layer reads control tokens ou
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,8 @@ from puna.engines.base import EngineInfo, Event
 from puna.engines.process import WorkerProcess
 from puna.errors import EngineError, EngineStoppedError
 from puna.generation import Delta, End, Finish, Prompt, Sampling, Segment, Timing, Usage
-from puna.tokens.base import ControlToken, runs
+from puna.models.pretokenizers import matched_anyway
+from puna.tokens.base import ControlToken, parted, runs
 
 SILENCE_SECONDS = 300.0
 """Longest wait between two events. Prefill reports after each batch of 64 tokens, so this is ample for any model."""
@@ -38,7 +37,8 @@ class LlamaCppSettings:
 
     control: the model's control tokens by text. matched: those of them that llama.cpp finds in any text, whether or not
     special tokens are asked for (GGUF's type "user defined"). bos: text of the token that the vocabulary puts first, if
-    any. queue: requests that may wait for a slot.
+    any. queue: requests that may wait for a slot. cache_reuse: least tokens of a chunk that is kept when what stood before it
+    has gone; 0 keeps none.
     """
 
     path: Path
@@ -52,6 +52,7 @@ class LlamaCppSettings:
     matched: frozenset[str] = frozenset()
     bos: str | None = None
     queue: int = 256
+    cache_reuse: int = 0
 
 
 class LlamaCpp:
@@ -96,8 +97,10 @@ class LlamaCpp:
             # llama.cpp closes a connection after a stream, and any after 5 s or 100 requests: none is used twice.
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
         )
+        # In the build, and so in every receipt: a moved cache also changes the answers of later prompts that hit it.
+        build = report["build"] + (f" cache_reuse={wanted.cache_reuse}" if wanted.cache_reuse else "")
         self._info = EngineInfo(
-            wanted.name, report["build"], wanted.context, wanted.slots, frozenset(wanted.control), wanted.bos
+            wanted.name, build, wanted.context, wanted.slots, frozenset(wanted.control), wanted.bos
         )
         return self._info
 
@@ -112,9 +115,10 @@ class LlamaCpp:
     async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
         """Ids by the model's own vocabulary, one call for a whole prompt; special parsing is off throughout."""
         control = self.settings.control
+        matched = self.settings.matched | matched_anyway(control)  # what a message spells out of them is cut inside
         content: list[str | int] = []
         for run in runs(segments, control):
-            content.extend([control[run.text]] if isinstance(run, ControlToken) else self._parted(run))
+            content.extend([control[run.text]] if isinstance(run, ControlToken) else parted(run, matched))
         if not content:
             return ()
         body = {"content": content, "add_special": False, "parse_special": False}
@@ -127,20 +131,13 @@ class LlamaCpp:
             raise EngineError(_complaint(said))
         return tuple(json.loads(said)["tokens"])
 
-    def _parted(self, text: str) -> list[str]:
-        """Text in pieces, cut inside whatever llama.cpp would take for a token of a turn although it is content."""
-        if not any(token in text for token in self.settings.matched):
-            return [text]
-        tokens = "|".join(map(re.escape, sorted(self.settings.matched, key=len, reverse=True)))
-        cuts = [0, *(match.start() + 1 for match in re.finditer(tokens, text)), len(text)]
-        return [text[start:end] for start, end in pairwise(cuts) if start < end]
-
     async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """Deltas, then one End. Leaving early drops the connection, which stops llama.cpp at its next batch."""
         async with self.slots.slot() as waited:
             began = time.monotonic()
             try:
-                async with self.http.post("/completion", json=request(prompt, sampling)) as answer:
+                body = request(prompt, sampling, self.settings.cache_reuse)
+                async with self.http.post("/completion", json=body) as answer:
                     if answer.status != HTTPStatus.OK:
                         raise EngineError(_complaint(await answer.read()))
                     async for event in _events(answer, waited, began):
@@ -167,9 +164,11 @@ class LlamaCpp:
         return self.worker.lost()
 
 
-def request(prompt: Prompt, sampling: Sampling) -> dict[str, object]:
+def request(prompt: Prompt, sampling: Sampling, cache_reuse: int = 0) -> dict[str, object]:
     """The body of llama.cpp's native ``/completion``.
 
+    cache_reuse: llama.cpp moves cached chunks of at least so many tokens to their new place when the front of a prompt
+    changes. What they were computed from has gone, so the answer is not that of a fresh prefill (benchmarks/pruning.py).
     ``samplers`` names all that take part, in order: its default chain also holds penalties, DRY, typical-p, min-p 0.05 and
     XTC, and puts the temperature last. A temperature of 0 is greedy.
     """
@@ -188,6 +187,7 @@ def request(prompt: Prompt, sampling: Sampling) -> dict[str, object]:
         "return_progress": True,
         "return_tokens": True,
         "cache_prompt": True,
+        **({"n_cache_reuse": cache_reuse} if cache_reuse else {}),
     }
 
 

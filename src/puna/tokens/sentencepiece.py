@@ -1,28 +1,28 @@
-"""A vocabulary in a sentencepiece file, such as Llama 2's ``tokenizer.model``. Knows no format and no engine.
-
-Source: https://github.com/google/sentencepiece (``src/sentencepiece_model.proto``), read 2026-11-22.
-"""
+"""A vocabulary in a sentencepiece file, such as Llama 2's ``tokenizer.model``. Knows no format and no engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from sentencepiece import SentencePieceProcessor
 
 from puna.errors import InputError
+from puna.tokens.base import is_turn_token, no_such_id, no_unicode, plain
+from puna.tokens.modelproto import NORMALIZER, PIECES, TRAINER, USER_DEFINED, fields, types
 
-_PARTS = {1: "pieces", 2: "trainer specification", 3: "normalizer specification"}
-"""Fields of ModelProto without which a file still loads, but cuts text otherwise than the model was trained to."""
+_PARTS = {PIECES: "pieces", TRAINER: "trainer specification", NORMALIZER: "normalizer specification"}
+"""Fields without which a file still loads, but cuts text otherwise than the model was trained to."""
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_SPACE = "\u2581"
 
 
 class SentencePiece:
     """A tokenizer from the bytes of a sentencepiece model; ``name`` says in errors where they came from.
 
-    Every piece that the file marks as control, and only those, is a control token under the piece's own text.
+    Every piece that the file marks as control is a control token under the piece's own text, and so is every user-defined
+    one that makes turns. The library finds the latter in any text, so text that spells one out is cut inside it.
 
     Raises:
         InputError: the bytes are not a whole sentencepiece model.
@@ -34,9 +34,14 @@ class SentencePiece:
             self._pieces = SentencePieceProcessor(model_proto=model)
         except (RuntimeError, ValueError):
             raise InputError(_refusal(name, "its contents do not fit together")) from None
-        count = self._pieces.get_piece_size()
-        control = {self._pieces.id_to_piece(n): n for n in range(count) if self._pieces.is_control(n)}
-        self._control: Mapping[str, int] = MappingProxyType(control)
+        texts = self.pieces(range(self.size))
+        control = {text: n for n, text in enumerate(texts) if self._pieces.is_control(n)}
+        matched = {text: n for n, text in enumerate(texts) if is_turn_token(text) and text not in control}
+        if matched:
+            kinds = types(model)
+            # A normal piece that looks so stays text: the library's merges come to it letter by letter.
+            matched = {text: n for text, n in matched.items() if kinds[n] == USER_DEFINED}
+        self._control: Mapping[str, int] = MappingProxyType(control | matched)
 
     @classmethod
     def read(cls, path: Path) -> SentencePiece:
@@ -65,8 +70,12 @@ class SentencePiece:
         return int(self._pieces.get_piece_size())
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text, shape (n,). ``<s>`` written in it is three ordinary pieces, never id 1."""
-        return list(self._pieces.encode(text))
+        """Ids of plain text, shape (n,). ``<s>`` written in it is three ordinary pieces, never id 1.
+
+        Raises:
+            InputError: half a surrogate pair, which is no text.
+        """
+        return plain(self._encode, self._control, text)
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """The vocabulary's own spelling of each id: a space is U+2581, a lone byte ``<0x0A>``.
@@ -76,11 +85,30 @@ class SentencePiece:
         """
         return [self._piece(n) for n in ids]
 
+    def bytes_of(self, token: int) -> bytes:
+        """What an id adds to the text. The space that is put before a text counts: it is the decoder that drops it.
+
+        Raises:
+            InputError: the id lies outside the vocabulary.
+        """
+        piece = self._piece(token)
+        if piece in self._control:
+            return b""
+        if self._pieces.is_byte(token):
+            return bytes([int(piece[3:5], 16)])
+        if self._pieces.is_unknown(token):
+            return str(self._pieces.decode([token])).encode()
+        return piece.replace(_SPACE, " ").encode()
+
+    def _encode(self, text: str) -> list[int]:
+        try:
+            return list(self._pieces.encode(text))
+        except RuntimeError:  # what the binding says of a string that it cannot make UTF-8 of
+            raise no_unicode() from None
+
     def _piece(self, n: int) -> str:
         if not 0 <= n < self.size:
-            raise InputError(
-                f"a token id must be from 0 to {self.size - 1}, not {n}; was it made by another vocabulary?"
-            )
+            raise no_such_id(n, self.size)
         return str(self._pieces.id_to_piece(n))
 
 
@@ -96,36 +124,8 @@ def _check_whole(model: bytes, name: str) -> None:
     if not model:
         raise InputError(_refusal(name, "the file is empty"))
     try:
-        missing = set(_PARTS) - set(_fields(model))
+        missing = set(_PARTS) - {number for number, _, _ in fields(model)}
     except (IndexError, ValueError):
         raise InputError(_refusal(name, "it is of another kind, or was cut off")) from None
     if missing:
         raise InputError(_refusal(name, f"it has no {_PARTS[min(missing)]}"))
-
-
-def _fields(model: bytes) -> Iterator[int]:
-    """Numbers of the top fields of a protobuf message (https://protobuf.dev/programming-guides/encoding, 2026-11-22)."""
-    at = 0
-    while at < len(model):
-        tag, at = _varint(model, at)
-        if tag & 7 == _BYTES:
-            length, at = _varint(model, at)
-            at += length
-        elif tag & 7 == _VARINT:
-            _, at = _varint(model, at)
-        else:
-            at += {_FIXED64: 8, _FIXED32: 4}[tag & 7] if tag & 7 in (_FIXED64, _FIXED32) else len(model) + 1
-        if at > len(model):
-            raise ValueError(tag)
-        yield tag >> 3
-
-
-def _varint(model: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 64, 7):
-        byte = model[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError(at)
