@@ -24,8 +24,11 @@ lint: .venv/developing  ## Style, types, and the law of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/developing  ## Every benchmark; the last line of each is JSON
-	@for file in startup endpoint sharing scenarios; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
+docs: .venv/developing  ## The pages that are made from tables: docs/lint.md, docs/families.md
+	@$(BIN)/python docs/generate.py
+
+bench: .venv/benchmarking  ## Every benchmark; the last line of each is JSON
+	@for file in startup endpoint sharing scenarios prompts pruning; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
 
 clean:  ## Remove .venv and what tools leave behind
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
@@ -47,4 +50,9 @@ clean:  ## Remove .venv and what tools leave behind
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-.PHONY: help demo serve test lint bench clean
+.venv/benchmarking: .venv/installed pyproject.toml
+	@echo "installing what the benchmarks compare with into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+.PHONY: help demo serve test lint docs bench clean

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
@@ -25,7 +26,7 @@ import puna.formats
 from puna.chat import Spine
 from puna.engines.scripted import Scripted
 from puna.errors import DialogError, SamplingError
-from puna.formats import catalog, slips
+from puna.formats import catalog
 from puna.formats.chatml import SMOLLM2
 from puna.generation import MAX_STOPS, Sampling
 from puna.messages import dialog_of
@@ -392,28 +393,32 @@ def test_boto3_asks_for_silence_as_long_as_documented():
 
 # ---- docs/formats.md
 
-STAND_INS = {code(row["this"])[0]: row["stands for"] for row in table(FORMATS, "this", "stands for")}
-
 
 def plain(cell: str) -> str:
-    """An example as it really is: stand-ins, line breaks and spaces put in."""
+    """An example as it really is: line breaks put in."""
     (text,) = code(cell)
-    while any(name in text for name in STAND_INS):
-        for name, meaning in STAND_INS.items():
-            text = text.replace(name, code(meaning)[0] if meaning.startswith("`") else str(SMOLLM2.default_system))
-    return text.replace("\\n", "\n").replace("·", " ")
+    return text.replace("\\n", "\n")
 
 
 def rendered(form: str, *turns: tuple[str, str]) -> str:
     return puna.render([{"role": role, "content": content} for role, content in turns], format=form).text
 
 
+def test_the_pages_that_are_made_from_tables_are_up_to_date():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for page, make in generate.PAGES.items():
+        assert (ROOT / "docs" / page).read_text(encoding="utf-8") == make(), f"docs/{page}: run `make docs`"
+
+
 def emitted() -> set[str]:
-    """Every code that a file of formats can report: the tables of slips, and what is spelled out where it is noted."""
+    """Every code that is noted anywhere in formats."""
     found: set[str] = set()
     for module in pkgutil.iter_modules(puna.formats.__path__):
         loaded = importlib.import_module(f"puna.formats.{module.name}")
-        found |= set(getattr(loaded, "SLIPS", ()))
         for node in ast.walk(ast.parse(Path(str(loaded.__file__)).read_text(encoding="utf-8"))):
             name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
             if isinstance(node, ast.Call) and name in {"note", "Finding"} and isinstance(node.args[0], ast.Constant):
@@ -421,14 +426,10 @@ def emitted() -> set[str]:
     return found
 
 
-SLIP_ROWS = table(FORMATS, "code", "severity", "before", "after")
-
-
-def test_the_formats_are_those_of_the_catalogue():
-    rows = {code(row["name"])[0]: row for row in table(FORMATS, "name", "stops")}
-    assert list(rows) == list(catalog.FORMATS)
-    for name, row in rows.items():
-        assert tuple(code(row["stops"])) == catalog.FORMATS[name].stops
+def test_every_code_has_its_row():
+    page = (ROOT / "docs" / "lint.md").read_text(encoding="utf-8")
+    documented = {code(row["code"])[0] for row in table(page, "code", "severity", "before", "after")}
+    assert emitted() <= documented | {"more-slips"}
 
 
 def test_the_rendered_examples_are_exact():
@@ -438,45 +439,10 @@ def test_the_rendered_examples_are_exact():
     assert blocks(FORMATS, "smollm2") == [rendered("smollm2", ("user", "Hi"))]
 
 
-@pytest.mark.parametrize("roles", ["s", "uu", "au", "usu", "ua", "u"])
-def test_what_llama2_does_not_allow(roles):
-    names = {"s": "system", "u": "user", "a": "assistant"}
-    dialog = [{"role": names[role], "content": "x"} for role in roles]
-    assert puna.render(dialog, format="chatml").text
-    if roles == "u":
-        assert puna.render(dialog, format="llama2").text
-        return
-    with pytest.raises(DialogError):
-        puna.render(dialog, format="llama2")
-
-
 def test_no_format_allows_a_dialog_of_no_messages():
     for name in catalog.FORMATS:
         with pytest.raises(DialogError):
             puna.render([], format=name)
-
-
-def test_every_finding_has_its_row():
-    named = [code(row["code"])[0] for row in SLIP_ROWS]
-    # A code of both families has a row in each.
-    assert {*named, "more-slips"} == emitted()
-    assert f"`more-slips` ({slips.NOTE}): a text has more than {slips.MOST} findings" in FORMATS
-
-
-@pytest.mark.parametrize("row", SLIP_ROWS, ids=lambda row: f"{row['code']} {row['before'][:12]}")
-def test_a_finding_is_shown_by_its_example(row):
-    (name,) = code(row["code"])
-    text = plain(row["before"])
-    family = "llama2" if "im_start" not in text else "smollm2" if name == "no-default-system" else "chatml"
-    found = {finding.code: finding.severity for finding in puna.parse(text, family).findings}
-    assert found.get(name) == row["severity"]
-    if row["after"] == "refused":
-        with pytest.raises(DialogError):
-            puna.translate(text, to=family, source=family)
-        return
-    after = plain(row["after"]) + ("" if family == "llama2" else "<|im_start|>assistant\n")
-    assert puna.translate(text, to=family, source=family).text == after
-    assert name == "tag-in-content" or not puna.parse(after, family).findings
 
 
 @pytest.mark.parametrize("row", table(FORMATS, "prompt", "read as"), ids=lambda row: row["prompt"])
@@ -487,19 +453,40 @@ def test_a_prompt_is_read_as_documented(row):
 
 def test_the_confidences_are_documented():
     start, end = "<|im_start|>", "<|im_end|>"
+    turn = "<s>[INST] q [/INST] a </s><s>[INST] r [/INST]"
     for text, said in {
-        "<s>[INST] q [/INST]": "0.99",
+        turn: "0.99",
         "[INST] q [/INST]": "0.95",
         "<s>[INST] q": "0.6",
         "x [/INST]": "0.6",
         f"{start}user\nq{end}\n": "0.98",
         f"{start}user\nq": "0.95",
         f"x {start}user\nq{end}": "0.6",
+        "USER: q ASSISTANT:": "0.6",
     }.items():
-        assert str(puna.parse(text).confidence) == said, text
+        assert str(round(puna.parse(text).confidence, 4)) == said, text
         assert any(said in row["confidence"] for row in table(FORMATS, "confidence")), text
-    assert puna.parse(f"{start}system\n{SMOLLM2.default_system}{end}\n").format == "smollm2"
+    assert puna.parse(f"{start}system\n{SMOLLM2.default}{end}\n{start}user\nq{end}\n").format == "smollm2"
     assert puna.parse(f"{start}tool\nq{end}\n").format == catalog.PLAIN
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "part"),
+    [
+        ("chatml", "gemma2", "beginning of the first user message"),
+        ("chatml", "llama2", "joined to it"),
+        ("chatml", "mistral-v1", "was joined to the user message before it"),
+        ("chatml", "gemma3", "an empty user message was put first"),
+        ("llama2", "qwen2.5", "a system sentence of its own"),
+    ],
+)
+def test_what_a_target_cannot_express_is_said_as_documented(source, to, part):
+    messages = {
+        "beginning": ("system", "user"), "joined to it": ("system", "user", "system", "user"),
+        "was joined": ("user", "user"), "an empty": ("assistant", "user"), "a system": ("user",),
+    }[next(key for key in ("beginning", "joined to it", "was joined", "an empty", "a system") if part.startswith(key))]  # fmt: skip
+    text = rendered(source, *((role, str(n)) for n, role in enumerate(messages)))
+    assert any(part in change for change in puna.translate(text, to, source).changes)
 
 
 def test_the_tokens_of_llama_2_are_the_documented_ones():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from puna.version import __version__
 
 if TYPE_CHECKING:
-    from puna.api import AsyncChat, Chat, Reply, parse, render, run, translate
+    from puna.api import AsyncChat, Chat, Reply, lint, parse, render, run, translate
 
-__all__ = ["AsyncChat", "Chat", "Reply", "__version__", "parse", "render", "run", "translate"]
+__all__ = ["AsyncChat", "Chat", "Reply", "__version__", "lint", "parse", "render", "run", "translate"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,8 +1,9 @@
-"""The Python surface: run, Chat and AsyncChat, render, parse, translate. Knows configuration and the spine."""
+"""The Python surface: run, Chat and AsyncChat, render, parse, lint, translate. Knows configuration and the spine."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import sys
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
@@ -14,6 +15,7 @@ from puna import config
 from puna.chat import Ask, Spine
 from puna.errors import EngineError, InputError, SamplingError, unknown
 from puna.formats import catalog
+from puna.formats import lint as linting
 from puna.formats import translate as translating
 from puna.formats.base import Parsed
 from puna.generation import Delta, Prompt, Receipt, Sampling
@@ -279,15 +281,27 @@ def _kept_chat(others: dict[str, object]) -> Chat:
     return _kept[key]
 
 
-def render(messages: Iterable[object], format: str = "llama2", *, generation_prompt: bool = True) -> Prompt:  # noqa: A002
+def render(
+    messages: Iterable[object],
+    format: str = "llama2",  # noqa: A002  # as it is typed
+    *,
+    generation_prompt: bool = True,
+    continue_last: bool = False,
+    date: dt.date | None = None,
+) -> Prompt:
     """The exact prompt of a dialog: ``.text``, ``.segments``.
+
+    continue_last: the last message is the assistant's begun answer, left open. date: what the prompt tells as today's,
+    in the formats that tell a date (Llama 3.1 and later; Llama 3.2 tells the true one by default).
 
     Raises:
         DialogError: the format does not allow the dialog. InputError: an unknown format.
     """
     dialog = dialog_of(messages)
     _check_text("format", format)
-    return Prompt(catalog.get(format).render(dialog, generation_prompt=generation_prompt), dialog=dialog)
+    form = config.format_of(format, date)
+    segments = form.render(dialog, generation_prompt=generation_prompt, continue_last=continue_last)
+    return Prompt(segments, dialog=dialog)
 
 
 def parse(text: str, format: str = "auto") -> Parsed:  # noqa: A002
@@ -297,16 +311,30 @@ def parse(text: str, format: str = "auto") -> Parsed:  # noqa: A002
     return catalog.parse(text, format)
 
 
+def lint(text: str, format: str = "auto") -> linting.Lint:  # noqa: A002
+    """What is wrong with a written prompt: ``.parsed.findings``, ``.ok``, ``.fixed()``."""
+    _check_text("text", text)
+    _check_text("format", format)
+    return linting.lint(text, format)
+
+
 def translate(text: str, to: str, source: str = "auto") -> translating.Translated:
-    """A prompt written in one family's format, in another's: ``.text``."""
+    """A prompt written in one family's format, in another's: ``.text``; ``.changes`` says what had to be done."""
     for name, value in (("text", text), ("to", to), ("source", source)):
         _check_text(name, value)
-    return translating.translate(text, to, source)
+    return translating.translate(text, config.format_of(to), source)
 
 
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise InputError(f"{name} must be text, not {type(value).__name__}")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{name} must be text that UTF-8 can carry, but character {error.start} is the lone surrogate "
+            f"{value[error.start]!r}; remove or replace it"
+        ) from None
 
 
 def _begun(system: str | None, history: Iterable[object]) -> Dialog:

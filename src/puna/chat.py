@@ -12,9 +12,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, fields, replace
 
 from puna.engines.base import Engine, EngineInfo
-from puna.errors import ContextWindowError, EngineError, InputError
+from puna.errors import ContextWindowError, DialogError, EngineError, InputError
 from puna.formats import catalog
-from puna.formats.base import Format
+from puna.formats.base import Writer
 from puna.formats.translate import write
 from puna.generation import (
     MAX_SEED,
@@ -27,7 +27,7 @@ from puna.generation import (
     Segment,
     Written,
 )
-from puna.messages import Dialog
+from puna.messages import Dialog, Role
 
 LONG_PROMPT = 20_000
 """Characters from which a prompt is read in a thread; below, a thread costs more than the reading."""
@@ -107,7 +107,7 @@ class Spine:
     format: None where the engine takes messages, so that rendering is its own affair.
     """
 
-    def __init__(self, engine: Engine, info: EngineInfo, format: Format | None, *, raw: bool = False) -> None:  # noqa: A002
+    def __init__(self, engine: Engine, info: EngineInfo, format: Writer | None, *, raw: bool = False) -> None:  # noqa: A002
         self.engine = engine
         self.info = info
         self.format = format
@@ -161,18 +161,17 @@ class Spine:
         if self.format is None:
             return _to_endpoint(ask.prompt)
         if isinstance(ask.prompt, Dialog):
-            return _Understood(self.format.render(ask.prompt), Written.RENDERED, self.format.name, dialog=ask.prompt)
+            return _rendered(ask.prompt, self.format)
         if ask.raw or self.raw:
             return self._as_written(ask.prompt)
         parsed = catalog.parse(ask.prompt, own=self.format.name)
         if parsed.format == catalog.PLAIN:
             return self._as_written(ask.prompt, *self._control_in(ask.prompt))
-        segments = write(parsed, self.format)
+        again = write(parsed, self.format)
         own = parsed.format == self.format.name
-        same = own and "".join(segment.text for segment in segments) == ask.prompt
-        written = Written.AS_IS if same else Written.REPAIRED if own else Written.TRANSLATED
-        findings = tuple(finding.message for finding in parsed.findings)
-        return _Understood(segments, written, self.format.name, parsed.format, parsed.dialog, findings)
+        written = Written.AS_IS if own and again.text == ask.prompt else Written.REPAIRED if own else Written.TRANSLATED
+        findings = (*(finding.message for finding in parsed.findings), *again.changes)
+        return _Understood(again.segments, written, self.format.name, parsed.format, parsed.dialog, findings)
 
     def _control_in(self, text: str) -> Iterator[str]:
         """What its author should know of a text of no known format that is sent as it is."""
@@ -189,6 +188,18 @@ class Spine:
         return _Understood(
             segments, Written.AS_IS, RAW, findings=(*findings, f"{bos} was put first, as the vocabulary demands")
         )
+
+
+def _rendered(dialog: Dialog, form: Writer) -> _Understood:
+    """A dialog that is to be answered, in the model's format."""
+    if dialog and not form.announces and dialog[-1].role is not Role.USER:
+        raise DialogError(
+            f"to be answered, a dialog in the format {form.name} must end with a user message, since nothing announces an "
+            f"answer there, but it ends with a message of the {dialog[-1].role}; add the next question"
+        )
+    if form.left_out(dialog):
+        raise DialogError(f"{form.remarks(dialog)[0]}; join it to the first system message, or to a user message")
+    return _Understood(form.render(dialog), Written.RENDERED, form.name, dialog=dialog, findings=form.remarks(dialog))
 
 
 def _to_endpoint(prompt: str | Dialog) -> _Understood:

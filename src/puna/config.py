@@ -18,15 +18,18 @@ from puna.chat import Spine
 from puna.engines.base import Engine
 from puna.errors import InputError, ModelFileError, unknown
 from puna.formats import catalog as formats
-from puna.formats.base import Format
+from puna.formats.base import Writer
+from puna.formats.jinja import Jinja
+from puna.formats.llama3 import spoken
 from puna.models.catalog import Entry, resolve
 from puna.models.gguf import Gguf, read
 from puna.models.pull import pull
 from puna.models.store import find
+from puna.models.template import template_in
 from puna.models.transfer import Progress, Report
+from puna.tokens.base import is_turn_token
 
 _ENDPOINT_NAME = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-_TURN_TOKEN = re.compile(r"<[|\uff5c][^<>]*[|\uff5c]>|</?s>|<(start|end)_of_turn>|\[/?(INST|SYSTEM_PROMPT)\]")
 
 DEFAULT_CONTEXT = 4096
 """The window of Llama 2, for which the workshop's prompts were written. Tokens."""
@@ -66,6 +69,8 @@ OPTIONS = (
     Option("format", str, None, "the model's chat format (default: what its file or the catalogue says)"),
     Option("threads", int, None, "threads that decode one stream (default: half the cores)"),
     Option("batch_threads", int, None, "threads for prefill and for several streams (default: all cores)"),
+    Option("cache_reuse", int, 0, "keep chunks of at least so many tokens when the front of a prompt changes; less work, but "
+           "answers are no longer those of a fresh prefill; 0 is off"),
 )  # fmt: skip
 
 
@@ -84,11 +89,12 @@ class Settings:
     format: str | None = None
     threads: int | None = None
     batch_threads: int | None = None
+    cache_reuse: int = 0
     home: Path = Path()
 
 
 _RANGES = {"port": (0, 65535), "context": (64, 10_000_000), "slots": (1, 256), "threads": (1, 1024),
-           "batch_threads": (1, 1024)}  # fmt: skip
+           "batch_threads": (1, 1024), "cache_reuse": (0, 100_000)}  # fmt: skip
 
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
@@ -187,6 +193,15 @@ def find_model(wanted: Settings, progress: Report = _silent) -> Model | None:
     return Model(found.name, path, facts, found.format) if isinstance(found, Entry) else Model(path.stem, path, facts)
 
 
+def model_file(wanted: Settings, progress: Report = _silent) -> Path:
+    """The file of the model that the settings name, pulled when it is missing. Blocks.
+
+    Raises:
+        InputError: an unknown name, or a pull that fails for good.
+    """
+    return _path_of(resolve(wanted.model), wanted.home, progress)
+
+
 def _path_of(found: Entry | Path, home_folder: Path, progress: Report) -> Path:
     """A file in the store was verified when it was put there, so that starting needs no second look at every byte."""
     if isinstance(found, Path):
@@ -212,18 +227,18 @@ async def open_remote(url: str, endpoint: str) -> Spine:
     return Spine(engine, await engine.start(), None)
 
 
-def _scripted(wanted: Settings) -> tuple[Engine, Format]:
+def _scripted(wanted: Settings) -> tuple[Engine, Writer]:
     from puna.engines.scripted import Scripted  # noqa: PLC0415  # each engine is imported where it is chosen
 
     context = wanted.context or DEFAULT_CONTEXT
-    return Scripted(context=context, slots=wanted.slots), formats.get(wanted.format or "chatml")
+    return Scripted(context=context, slots=wanted.slots), format_of(wanted.format or "chatml")
 
 
-def _llamacpp(wanted: Settings, model: Model) -> tuple[Engine, Format]:
+def _llamacpp(wanted: Settings, model: Model) -> tuple[Engine, Writer]:
     from puna.engines.llamacpp import LlamaCpp, LlamaCppSettings  # noqa: PLC0415
 
     # Community models ship turn tokens of this type. Other user-defined tokens, such as runs of spaces, are ordinary text.
-    matched = {text: number for text, number in model.facts.user_defined.items() if _TURN_TOKEN.fullmatch(text)}
+    matched = {text: number for text, number in model.facts.user_defined.items() if is_turn_token(text)}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     chosen = LlamaCppSettings(
         path=model.path,
@@ -236,19 +251,48 @@ def _llamacpp(wanted: Settings, model: Model) -> tuple[Engine, Format]:
         control={**model.facts.control, **matched},
         matched=frozenset(matched),
         bos=model.facts.bos if model.facts.add_bos else None,
+        cache_reuse=wanted.cache_reuse,
     )
     return LlamaCpp(chosen), _format(wanted, model)
 
 
-def _format(wanted: Settings, model: Model) -> Format:
+TEMPLATE = "jinja:"
+"""What precedes the file's path in the name of a format that a template file defines."""
+
+
+def format_of(
+    name: str, on: date | None = None, *, bos_token: str | None = None, eos_token: str | None = None
+) -> Writer:
+    """The format of that name: one of the catalogue, or ``jinja:FILE``.
+
+    FILE: a template; a ``tokenizer_config.json``, or a GGUF file, that holds one. on: the date that prompts tell, where
+    they tell one; by default the true one where the family's own template asks the clock, else the family's fixed one.
+    bos_token, eos_token: for a template alone, which does not bring them.
+
+    Raises:
+        InputError: no such format, no such file, or no template in it.
+    """
+    if not name.startswith(TEMPLATE):
+        return formats.get(name, on or (today() if formats.tells_todays_date(name) else None))
+    found = template_in(Path(name.removeprefix(TEMPLATE)))
+    return Jinja(
+        found.text,
+        bos_token or found.bos,
+        eos_token or found.eos,
+        today=on or today(),
+        date_string=spoken(on) if on else None,
+    )
+
+
+def _format(wanted: Settings, model: Model) -> Writer:
     """What the user says, else the file's own template, else what the catalogue says."""
     facts = model.facts
     if wanted.format:
-        return formats.get(wanted.format)
+        return format_of(wanted.format)
     if facts.chat_template:
         return formats.of_template(facts.chat_template, facts.bos, facts.eos, control=facts.control, today=today())
     if model.format:
-        return formats.get(model.format)
+        return format_of(model.format)
     raise InputError(
         f"{model.name} brings no chat template, so puna cannot know its prompt format; name it with "
         f"--format (known: {', '.join(sorted(formats.FORMATS))})"

@@ -7,7 +7,7 @@ server answers without knowing the layer that failed (the idea of h11's ``error_
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class PunaError(Exception):
@@ -49,6 +49,23 @@ class ContextWindowError(InputError):
             f"the prompt has {prompt_tokens} tokens and {max_tokens} more were asked for: together "
             f"{prompt_tokens + max_tokens}, but the context window holds {context}; {mend}"
         )
+
+
+class NoRoomError(ContextWindowError):
+    """What must stay of a dialog exceeds the window with the reserve. parts: tokens by name; their sum is the prompt.
+
+    ways: what the caller can do about it, the likeliest first.
+    """
+
+    def __init__(self, parts: Mapping[str, int], reserve: int, context: int, ways: Iterable[str]) -> None:
+        super().__init__(sum(parts.values()), reserve, context)
+        self.parts = dict(parts)
+        told = ", ".join(f"{name} {tokens}" for name, tokens in self.parts.items() if tokens)
+        sentence = (
+            f"the prompt has {self.prompt_tokens} tokens ({told}) and {reserve} are reserved for the answer: together "
+            f"{self.prompt_tokens + reserve}, but the context window holds {context}; {', or '.join(ways)}"
+        )
+        self.args = (sentence,)
 
 
 class ModelFileError(InputError):

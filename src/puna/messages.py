@@ -79,6 +79,10 @@ class Dialog(Sequence[Message]):
         return [message.as_json() for message in self.messages]
 
 
+_ROLES = {str(role): role for role in Role}
+_KEYS = {"role", "content"}
+
+
 def dialog_of(given: object) -> Dialog:
     """A dialog from JSON values: a list of ``{"role": ..., "content": ...}`` objects.
 
@@ -97,12 +101,13 @@ def dialog_of(given: object) -> Dialog:
 def _message_of(n: int, entry: object) -> Message:
     if isinstance(entry, Message):
         return entry
-    if not isinstance(entry, dict) or set(entry) != {"role", "content"}:
+    if not isinstance(entry, dict) or entry.keys() != _KEYS:
         came = sorted(map(str, entry)) if isinstance(entry, dict) else type(entry).__name__
         raise DialogError(f'messages[{n}] must be an object with just "role" and "content", but it is {came}')
     role, content = entry["role"], entry["content"]
-    if not isinstance(role, str) or role not in set(Role):
+    known = _ROLES.get(role) if isinstance(role, str) else None
+    if known is None:
         raise DialogError(f"messages[{n}]: {unknown('role', role, list(Role))}")
     if not isinstance(content, str):
         raise DialogError(f"messages[{n}].content must be text, not {type(content).__name__}")
-    return Message(Role(role), content)
+    return Message(known, content)

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from puna.formats.base import Finding, Format, Parsed
+from puna.formats.base import Finding, Parsed, Writer
 from puna.messages import Dialog, Message, Role
 from tests.oracles import oracle, oracle_json
 
@@ -46,7 +46,7 @@ def any_order(draw: st.DrawFn) -> Dialog:
     return Dialog(tuple(draw(st.lists(st.builds(Message, st.sampled_from(Role), texts), min_size=1, max_size=6))))
 
 
-def text_of(form: Format, given: Dialog, *, generation_prompt: bool = True, continue_last: bool = False) -> str:
+def text_of(form: Writer, given: Dialog, *, generation_prompt: bool = True, continue_last: bool = False) -> str:
     segments = form.render(given, generation_prompt=generation_prompt, continue_last=continue_last)
     return "".join(segment.text for segment in segments)
 

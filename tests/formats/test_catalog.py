@@ -7,6 +7,7 @@ from puna.formats import catalog
 from puna.formats.catalog import FORMATS
 from puna.messages import Dialog
 from tests.formats.dialogs import any_order, dialog, templates, text_of
+from tests.formats.vendor_templates import CLOCK, FAMILY_OF
 
 ASKED = dialog("q", "a", "r", system="S")
 
@@ -27,17 +28,11 @@ def test_a_prompt_is_recognised_by_its_tags(name: str) -> None:
     for asked in (dialog("q"), ASKED):
         parsed = catalog.parse(text_of(catalog.get(name), asked))
         assert (parsed.format, parsed.dialog) == (name, asked)
-        assert parsed.confidence > 0.9
+        assert parsed.confidence > 0.8
 
 
 def test_smollm2_is_recognised_by_its_own_sentence() -> None:
     assert catalog.parse(text_of(catalog.get("smollm2"), dialog("q"))).format == "smollm2"
-
-
-@pytest.mark.parametrize("text", ["[INST] q [/INST]", "<s>[INST]q[/INST]a</s>[INST] r [/INST]", "[INST]q[/INST]"])
-def test_mistral_prompts_are_read_as_llama2(text: str) -> None:
-    parsed = catalog.parse(text)
-    assert (parsed.format, parsed.dialog[0].content) == ("llama2", "q")
 
 
 @pytest.mark.parametrize(
@@ -82,14 +77,12 @@ def test_a_prompt_that_quotes_another_family_keeps_its_own(asked: Dialog) -> Non
 
 def test_templates_map_to_the_family_that_they_write() -> None:
     found = {
-        family: catalog.of_template(source["text"], source["bos_token"], source["eos_token"]).name
+        family: catalog.of_template(source["text"], source["bos_token"], source["eos_token"], today=CLOCK).name
         for family, source in templates().items()
     }
-    assert {family: name for family, name in found.items() if name != "jinja"} == {
-        "llama-2": "llama2",
-        "chatml": "chatml",
-        "smollm2": "smollm2",
-    }
+    same = {"llama-3.3": "llama3.1", "tinyllama": "zephyr"}
+    ours = {family: name for name, family in FAMILY_OF.items()} | same
+    assert found == {family: ours.get(family, "jinja") for family in found}
 
 
 def test_a_template_with_other_token_texts_is_not_llama2() -> None:

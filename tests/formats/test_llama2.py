@@ -1,13 +1,11 @@
 import pytest
 
 from puna.errors import DialogError
-from puna.formats.llama2 import Llama2
+from puna.formats.llama2 import LLAMA2
 from puna.generation import Kind, Segment
 from puna.messages import Dialog, Role, dialog_of
-from tests.formats.dialogs import dialog, message, renders, text_of
+from tests.formats.dialogs import dialog, message, text_of
 from tests.oracles import oracle_json
-
-LLAMA2 = Llama2()
 
 
 def test_golden_dialogs_have_the_reference_s_text() -> None:
@@ -23,32 +21,12 @@ def test_golden_contents_are_content_and_nothing_else_is() -> None:
         assert contents == [(m.role, m.content.strip()) for m in given if m.content.strip()], case["name"]
 
 
-def test_renders_of_the_vendor_s_template() -> None:
-    # The template ignores add_generation_prompt, and so writes a dialog that ends with an answer under either. Asked
-    # for a generation prompt, this format sides with Meta's own code and refuses; without one it writes the same.
-    for case in renders("llama-2"):
-        given = dialog_of(case["messages"])
-        ends_with_answer = given[-1].role is Role.ASSISTANT
-        prompt = case["add_generation_prompt"] and not ends_with_answer
-        if case["text"] is None:
-            with pytest.raises(DialogError):
-                text_of(LLAMA2, given, generation_prompt=prompt)
-        else:
-            assert text_of(LLAMA2, given, generation_prompt=prompt) == case["text"], case["dialog"]
-
-
-def test_dialogs_that_the_reference_refuses_are_refused() -> None:
-    for case in oracle_json("formats/llama2_errors.json"):
-        with pytest.raises(DialogError):
-            LLAMA2.render(dialog_of(case["messages"]))
-
-
-def test_only_a_whole_dialog_is_written_where_the_reference_refuses() -> None:
+def test_dialogs_that_the_reference_refuses_are_refused_or_written_as_by_the_template() -> None:
     for case in oracle_json("formats/llama2_errors.json"):
         # The template renders a lone system message as nothing at all; nothing is dropped in silence here.
         written = None if case["name"] == "err-system-only" else case["hf_template"]["text"]
         try:
-            text = text_of(LLAMA2, dialog_of(case["messages"]), generation_prompt=False)
+            text = text_of(LLAMA2, dialog_of(case["messages"]))
         except DialogError:
             text = None
         assert text == written, case["name"]
@@ -58,12 +36,13 @@ def test_only_a_whole_dialog_is_written_where_the_reference_refuses() -> None:
     ("given", "sentence"),
     [
         (Dialog(), "the dialog is empty; add"),
-        (dialog(system="x"), "there is no user message; add one"),
-        (dialog("a", "b"), "ends with an answer; add the next question, continue the answer"),
+        (dialog(system="x"), "there is none; add a user message"),
         (Dialog((message(Role.ASSISTANT, "a"),)), "turn 1 is of the assistant where the user must speak; join"),
         (Dialog((message(Role.USER, "a"), message(Role.USER, "b"))), "turn 2 is of the user where the assistant must"),
-        (Dialog((message(Role.SYSTEM, "a"), message(Role.SYSTEM, "b"))), "one system message, and only as the first"),
-        (Dialog((message(Role.USER, "a"), message(Role.SYSTEM, "b"))), "one system message, and only as the first"),
+        (
+            Dialog((message(Role.SYSTEM, "a"), message(Role.SYSTEM, "b"))),
+            "only as the first message, but turn 1 is one",
+        ),
     ],
 )
 def test_a_refusal_says_what_is_allowed_and_what_to_do(given: Dialog, sentence: str) -> None:
@@ -74,9 +53,7 @@ def test_a_refusal_says_what_is_allowed_and_what_to_do(given: Dialog, sentence: 
 def test_segments_name_kind_and_role() -> None:
     found = [(s.kind.value, s.role, s.text) for s in LLAMA2.render(dialog("u", "a", "v", system="S"))]
     assert found == [
-        ("control", None, "<s>"),
-        ("control", Role.USER, "[INST] "),
-        ("control", Role.SYSTEM, "<<SYS>>\n"),
+        ("control", Role.SYSTEM, "<s>[INST] <<SYS>>\n"),
         ("content", Role.SYSTEM, "S"),
         ("control", Role.SYSTEM, "\n<</SYS>>\n\n"),
         ("content", Role.USER, "u"),
@@ -84,8 +61,7 @@ def test_segments_name_kind_and_role() -> None:
         ("control", Role.ASSISTANT, " "),
         ("content", Role.ASSISTANT, "a"),
         ("control", Role.ASSISTANT, " </s>"),
-        ("control", None, "<s>"),
-        ("control", Role.USER, "[INST] "),
+        ("control", Role.USER, "<s>[INST] "),
         ("content", Role.USER, "v"),
         ("control", Role.USER, " [/INST]"),
     ]

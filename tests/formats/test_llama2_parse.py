@@ -7,13 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puna.errors import DialogError
-from puna.formats.llama2 import Llama2
+from puna.formats.llama2 import LLAMA2
 from puna.formats.llama2_tags import has_tag
 from puna.messages import Dialog, Message, Role, dialog_of
 from tests.formats.dialogs import alternating, codes, mended, text_of
 from tests.oracles import oracle, oracle_json
-
-LLAMA2 = Llama2()
 
 
 def trimmed(given: Dialog, *, is_open: bool = False) -> Dialog:

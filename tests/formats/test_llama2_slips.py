@@ -2,14 +2,11 @@ from collections.abc import Callable
 
 import pytest
 
-from puna.formats.llama2 import Llama2
+from puna.formats.llama2 import LLAMA2
 from puna.formats.llama2_slips import SLIPS
 from puna.messages import Dialog, Role
 from tests.formats.dialogs import codes, dialog, mended, text_of
 from tests.oracles import oracle_json
-
-LLAMA2 = Llama2()
-
 
 # ---- the ways to get it wrong that llama2_mistakes.json names, as text
 

@@ -1,8 +1,8 @@
 import pytest
 
-from puna.formats.slips import ERROR, MOST, Slips
+from puna.formats.slips import ERROR, MOST, Slip, Slips
 
-TABLE = {"odd": (ERROR, "this is odd; make it even")}
+TABLE = {"odd": Slip(ERROR, "this is odd; make it even", "1", "numbers")}
 
 
 def test_findings_come_in_text_order_with_the_table_s_words() -> None:

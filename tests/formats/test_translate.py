@@ -1,6 +1,6 @@
 import pytest
 
-from puna.errors import DialogError, InputError
+from puna.errors import InputError
 from puna.formats.catalog import get
 from puna.formats.jinja import Jinja
 from puna.formats.translate import translate
@@ -43,10 +43,13 @@ def test_a_format_itself_may_be_the_target() -> None:
     assert (done.text, done.format) == ("q!", "jinja")
 
 
-def test_what_the_target_cannot_express_is_refused() -> None:
-    twice = text_of(get("chatml"), dialog("q").append(Role.USER, "r"))
-    with pytest.raises(DialogError, match="turns must alternate"):
-        translate(twice, "llama2")
+def test_what_the_target_cannot_express_is_done_as_its_makers_advise_and_said() -> None:
+    twice = text_of(get("chatml"), dialog("q", system="S").append(Role.USER, "r"))
+    done = translate(twice, "gemma2")
+    assert done.text == "<bos><start_of_turn>user\nS\n\nq\n\nr<end_of_turn>\n<start_of_turn>model\n"
+    assert len(done.changes) == 2
+    assert "beginning of the first user message" in done.changes[0]
+    assert "message 1 was joined to the user message before it" in done.changes[1]
 
 
 def test_unknown_names_are_refused() -> None:

@@ -47,16 +47,23 @@ def sampling_of(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-def read_text(name: str) -> str:
-    """Text of a file, or of standard input for ``-``.
+def read_text(name: str, most: int | None = None) -> str:
+    """Text of a file, or of standard input for ``-``. most: bytes that it may have.
 
     Raises:
-        InputError: it cannot be read, or is not UTF-8.
+        InputError: it cannot be read, is longer, or is not UTF-8.
     """
+    size = -1 if most is None else most + 1
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror}") from error
+        if name == "-":
+            data = sys.stdin.buffer.read(size)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(size)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
+    if most is not None and len(data) > most:
+        raise InputError(f"{name} must have at most {most} bytes, the most that an endpoint takes, but it has more")
     try:
         return data.decode("utf-8-sig")  # editors on Windows put a byte order mark first
     except UnicodeDecodeError as error:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import date
 from types import MappingProxyType
 
 from puna.errors import DialogError, InputError, unknown
-from puna.formats.base import Format, Parsed
-from puna.formats.chatml import CHATML, SMOLLM2
+from puna.formats import deepseek, mistral
+from puna.formats.base import Format, Parsed, Writer
+from puna.formats.chatml import CHATML, QWEN25, SMOLLM2
+from puna.formats.detect import Candidate, candidates
+from puna.formats.gemma import GEMMA2, GEMMA3
 from puna.formats.jinja import Jinja
-from puna.formats.llama2 import Llama2
-from puna.generation import Segment
+from puna.formats.lenient import mend, read
+from puna.formats.llama2 import LLAMA2
+from puna.formats.llama3 import LLAMA3, LLAMA31, LLAMA32, LLAMA33, Dated
+from puna.formats.llama4 import LLAMA4
+from puna.formats.phi import PHI3, PHI4_MINI, PHI35
+from puna.formats.phi4 import PHI4, PHI4_FIXED
+from puna.formats.vicuna import VICUNA
+from puna.formats.zephyr import TINYLLAMA, ZEPHYR
 from puna.messages import Dialog, Message, Role
 
 AUTO = "auto"
@@ -20,28 +30,70 @@ AUTO = "auto"
 PLAIN = "plain"
 """Name of what is no prompt of any family: one user message."""
 
-_LLAMA2: Format = Llama2()
-
-# A prompt without system text could be of any ChatML family; where two are equally sure, the first here is taken.
-# Mistral prompts are read as Llama 2: both write [INST] ... [/INST], and until Mistral is here it is the nearest.
+# Of families that a text fits equally well, the first here is taken.
 FORMATS: Mapping[str, Format] = MappingProxyType(
-    {form.name: form for form in (_LLAMA2, CHATML, SMOLLM2)},
+    {
+        form.name: form
+        for form in (
+            LLAMA2,
+            LLAMA3,
+            LLAMA31,
+            LLAMA32,
+            LLAMA33,
+            LLAMA4,
+            mistral.V1,
+            mistral.V3,
+            mistral.V3_TEKKEN,
+            mistral.V7,
+            mistral.V7_TEKKEN,
+            mistral.OLD,
+            CHATML,
+            SMOLLM2,
+            QWEN25,
+            GEMMA2,
+            GEMMA3,
+            PHI3,
+            PHI35,
+            PHI4,
+            PHI4_FIXED,
+            PHI4_MINI,
+            ZEPHYR,
+            TINYLLAMA,
+            VICUNA,
+            deepseek.V2,
+            deepseek.V3,
+            deepseek.R1,
+        )
+    },
 )
 """Every family that puna writes and reads, by name."""
 
 _ENOUGH = 0.5
 """Confidence from which a text is a prompt of a family rather than words about one."""
 
+_FITS = 1.5
+"""Evidence from which a family is worth naming beside the one that was taken."""
 
-def get(name: str) -> Format:
-    """The format of that name.
+_SURE, _DOUBT = 0.9, 0.1
+"""What a confidence above the one loses where another family fits as well."""
+
+
+def get(name: str, on: date | None = None) -> Format:
+    """The format of that name. on: the date that its prompts tell, where the family's prompts tell one.
 
     Raises:
         InputError: there is none; the known names are listed.
     """
     if name not in FORMATS:
         raise InputError(unknown("format", name, FORMATS))
-    return FORMATS[name]
+    form = FORMATS[name]
+    return form.on(on) if on is not None and isinstance(form, Dated) else form
+
+
+def tells_todays_date(name: str) -> bool:
+    """Whether the family's own template asks the clock; who renders it then has to hand in a date."""
+    form = FORMATS.get(name)
+    return isinstance(form, Dated) and form.clocked
 
 
 def parse(text: str, format: str = AUTO, *, own: str | None = None) -> Parsed:  # noqa: A002  # as it is typed
@@ -59,7 +111,7 @@ def parse(text: str, format: str = AUTO, *, own: str | None = None) -> Parsed:  
         return _plain(text, 1.0)
     if format not in FORMATS:
         raise InputError(unknown("format", format, (AUTO, PLAIN, *FORMATS)))
-    return FORMATS[format].parse(text)
+    return read(FORMATS[format], text)
 
 
 def of_template(
@@ -69,7 +121,7 @@ def of_template(
     *,
     control: Collection[str] = (),
     today: date | None = None,
-) -> Format:
+) -> Writer:
     """The family that a model's own template belongs to, told by what it writes; else the template itself.
 
     A format of the catalogue is taken only if it renders every probe as the template does, and refuses those that the
@@ -79,36 +131,66 @@ def of_template(
         DialogError: the template is not valid Jinja.
     """
     own = Jinja(template, bos_token, eos_token, control=control, today=today)
-    for form in FORMATS.values():
-        if all(_written(own, dialog, prompt) == _written(form, dialog, prompt) for dialog, prompt in _PROBES):
+    texts = [_written(own, dialog, prompt) for dialog, prompt in _PROBES]
+    for name in FORMATS:
+        form = get(name, today if tells_todays_date(name) else None)
+        if all(_written(form, *probe) == text for probe, text in zip(_PROBES, texts, strict=True)):
             return form
     return own
 
 
 def _recognised(text: str, own: str | None) -> Parsed:
-    best: Parsed | None = None
-    for form in sorted(FORMATS.values(), key=lambda form: form.name != own):
+    found = _found(text, own)
+    if not found or not found[0].headed:
+        mended = mend(text, FORMATS.values())
+        again = _found(mended.text, own) if mended.near else []
+        found = again if again and again[0].headed else found
+    parsed = _best(text, found, own)
+    if parsed is not None and parsed.confidence >= _ENOUGH:
+        return parsed
+    return _plain(text, 1.0 if parsed is None else 1.0 - parsed.confidence)
+
+
+def _found(text: str, own: str | None) -> list[Candidate]:
+    return candidates(text, sorted(FORMATS.values(), key=lambda form: form.name != own), LLAMA2.name)
+
+
+def _best(text: str, found: list[Candidate], own: str | None) -> Parsed | None:
+    for n, candidate in enumerate(found):
+        # Llama 2 prompts are known with tags missing too; of the others, tags here and there are no prompt.
+        if not candidate.headed and candidate.form is not LLAMA2:
+            continue
+        mine = FORMATS.get(own or "")
+        form = mine if mine is not None and _are_kin(mine, candidate.form) else candidate.form
         try:
-            parsed = form.parse(text)
+            parsed = read(form, text)
         except DialogError:
             continue
-        if best is None or parsed.confidence > best.confidence:
-            best = parsed
-    if best is not None and best.confidence >= _ENOUGH:
-        return best
-    return _plain(text, 1.0 if best is None else 1.0 - best.confidence)
+        also = tuple(
+            other.form.name
+            for other in found[n + 1 :]
+            if other.headed and other.form is not form and other.evidence >= max(candidate.evidence, _FITS)
+        )
+        # A prompt it is for sure; of which of them, is not.
+        doubt = _DOUBT if also and parsed.confidence > _SURE else 0.0
+        return replace(parsed, also=also, confidence=parsed.confidence - doubt)
+    return None
+
+
+def _are_kin(one: Format, other: Format) -> bool:
+    """Whether two formats differ in system texts only, so that a prompt of the one means the same to the other."""
+    return one.tags == other.tags and one.seams.betweens == other.seams.betweens
 
 
 def _plain(text: str, confidence: float) -> Parsed:
     return Parsed(PLAIN, confidence, Dialog((Message(Role.USER, text),)))
 
 
-def _written(form: Format, dialog: Dialog, generation_prompt: bool) -> str | None:
+def _written(form: Writer, dialog: Dialog, generation_prompt: bool) -> str | None:
     try:
-        segments: tuple[Segment, ...] = form.render(dialog, generation_prompt=generation_prompt)
+        return form.text(dialog, generation_prompt=generation_prompt)
     except DialogError:
         return None
-    return "".join(segment.text for segment in segments)
 
 
 def _probe(*turns: tuple[Role, str]) -> Dialog:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
-from puna.errors import DialogError
 from puna.formats.base import Parsed
 from puna.formats.llama2_parse import parse
-from puna.formats.llama2_tags import BOS, END_INST, END_SYS, EOS, INST, SYS
-from puna.formats.segments import check_begun, check_not_empty, content, control, written
-from puna.generation import Segment
-from puna.messages import Dialog, Message, Role
+from puna.formats.llama2_tags import BOS, END_INST, END_INST_TYPO, END_SYS, END_SYS_TYPO, EOS, EOS_TYPO, INST, SYS
+from puna.formats.tags import Seams, Tags
+from puna.formats.turns import Place, Turn, TurnWriter
+from puna.messages import Dialog
+
+_SYS_BEFORE, _SYS_AFTER = f"{SYS}\n", f"\n{END_SYS}\n\n"
 
 
-class Llama2:
+@dataclass(frozen=True)
+class Llama2(TurnWriter):
     r"""The format that Meta's own ``chat_completion`` writes, character for character.
 
     ::
@@ -27,37 +31,17 @@ class Llama2:
     Trimming: user texts and answers are stripped as ``str.strip`` does (U+00A0 and U+3000 go, U+200B stays). The
     system text is not; the first user text under it loses trailing whitespace only, because the reference strips the
     folded turn as a whole. For the same reason the two newlines after ``<</SYS>>`` go when that user text is blank.
-    A begun answer loses leading whitespace only; one that is blank is no answer yet and leaves ``[/INST]`` at the end.
+    An empty system text still writes its tags. A begun answer loses leading whitespace only; one that is blank is no
+    answer yet and leaves ``[/INST]`` at the end.
 
-    Differs from the reference: a dialog may end with an answer when no generation prompt is asked for (as in the
-    template on Hugging Face), and tags inside contents are not refused. A typed ``<s>`` or ``</s>`` stays text; a typed
-    ``[INST]`` has the same ids as the format's own, since the brackets are no tokens: no vocabulary can keep them apart.
+    Differs from the reference, with the template on Hugging Face: a dialog may end with an answer, a system message where
+    the assistant should speak is left out (``remarks`` says so, and the endpoint refuses it), and tags inside contents
+    are not refused. A typed ``<s>`` or ``</s>`` stays text; a typed ``[INST]`` has the same ids as the
+    format's own, since the brackets are no tokens: no vocabulary can keep them apart, and reading notes it.
 
-    Source: https://github.com/meta-llama/llama ``llama/generation.py`` lines 284-395 (689c7f26), read 2026-11-22.
+    Source: https://github.com/meta-llama/llama ``llama/generation.py`` lines 284-395 (689c7f26), read 2026-11-22;
+    the rule since 2023-08-07.
     """
-
-    name = "llama2"
-    stops = (EOS,)
-
-    def render(
-        self, dialog: Dialog, *, generation_prompt: bool = True, continue_last: bool = False
-    ) -> tuple[Segment, ...]:
-        """The dialog's segments; ``generation_prompt`` writes nothing, it only demands that the user speaks last.
-
-        Raises:
-            DialogError: no user message, a system message that is not the first, turns that do not alternate, or an
-                answer at the end that is neither to be continued nor left as it is.
-        """
-        check_not_empty(dialog, "Llama 2")
-        if continue_last:
-            check_begun(dialog)
-        system, turns = dialog.system, dialog.messages
-        if system is not None:
-            turns = turns[1:]
-        _check_order(turns)
-        if generation_prompt and not continue_last:
-            _check_user_last(turns)
-        return written(_segments(system, turns, open_end=continue_last))
 
     def parse(self, text: str) -> Parsed:
         """The dialog in a prompt, however it is spelled.
@@ -67,60 +51,37 @@ class Llama2:
         """
         return parse(text)
 
+    @property
+    def misspelt(self) -> tuple[str, ...]:
+        """With a backslash, as a published workshop teaches it."""
+        return EOS_TYPO, END_INST_TYPO, END_SYS_TYPO
 
-def _check_order(turns: tuple[Message, ...]) -> None:
-    if not turns:
-        raise DialogError(
-            "Llama 2 puts the system message into the first user turn, but there is no user message; add one"
-        )
-    for n, message in enumerate(turns):
-        want = Role.ASSISTANT if n % 2 else Role.USER
-        if message.role is Role.SYSTEM:
-            raise DialogError(
-                "Llama 2 allows one system message, and only as the first message, but another stands later; "
-                "join the system messages, or write the later one into a user message"
-            )
-        if message.role is not want:
-            raise DialogError(
-                f"Llama 2 turns must alternate user, assistant, user, ..., but turn {n + 1} is of the {message.role} where "
-                f"the {want} must speak; join neighbours of one role, or add the missing {want} message"
-            )
+    def _folding(self, dialog: Dialog, since: int) -> Iterator[Turn]:
+        """With the system text, tagged, inside the first user message."""
+        system, user = dialog.messages[:2]
+        if since == 0:
+            bare = not user.content.strip()
+            # The two line breaks are whitespace at the end of the turn where the user text is blank.
+            yield system, f"{BOS}{INST} {_SYS_BEFORE}", system.content, _SYS_AFTER.rstrip() if bare else _SYS_AFTER
+        if since <= 1:
+            yield user, "", user.content.rstrip(), self.user.after
+        yield from self._plain(dialog.messages, max(since, 2))
 
-
-def _check_user_last(turns: tuple[Message, ...]) -> None:
-    if turns[-1].role is not Role.USER:
-        raise DialogError(
-            "to be answered, a Llama 2 dialog must end with a user message, but it ends with an answer; add the next "
-            "question, continue the answer (continue_last), or ask for no generation prompt"
-        )
+    @cached_property
+    def seams(self) -> Seams:
+        """With what stands around a system text."""
+        openings, betweens, endings = super().seams
+        return Seams(openings | {f"{BOS}{INST} {_SYS_BEFORE}"}, betweens | {_SYS_AFTER}, endings)
 
 
-def _segments(system: str | None, turns: tuple[Message, ...], *, open_end: bool) -> Iterator[Segment]:
-    for n, message in enumerate(turns):
-        if message.role is Role.ASSISTANT:
-            yield from _answer(message.content, is_open=open_end and n == len(turns) - 1)
-        else:
-            yield from _question(system if n == 0 else None, message.content)
-
-
-def _question(system: str | None, user: str) -> Iterator[Segment]:
-    yield control(BOS)
-    yield control(f"{INST} ", Role.USER)
-    if system is None:
-        yield content(user.strip(), Role.USER)
-    else:
-        yield control(f"{SYS}\n", Role.SYSTEM)
-        yield content(system, Role.SYSTEM)
-        yield control(f"\n{END_SYS}\n\n" if user.strip() else f"\n{END_SYS}", Role.SYSTEM)
-        yield content(user.rstrip(), Role.USER)
-    yield control(f" {END_INST}", Role.USER)
-
-
-def _answer(answer: str, *, is_open: bool) -> Iterator[Segment]:
-    if not is_open:
-        yield control(" ", Role.ASSISTANT)
-        yield content(answer.strip(), Role.ASSISTANT)
-        yield control(f" {EOS}", Role.ASSISTANT)
-    elif answer.strip():
-        yield control(" ", Role.ASSISTANT)
-        yield content(answer.lstrip(), Role.ASSISTANT)
+LLAMA2 = Llama2(
+    "llama2",
+    "Llama 2",
+    Tags(f"{BOS}{INST} ", f" {END_INST}", trim=True),
+    Tags(" ", f" {EOS}", trim=True),
+    None,
+    stops=(EOS,),
+    place=Place.FIRST_USER,
+    drops_late_system=True,
+    alternates=True,
+)

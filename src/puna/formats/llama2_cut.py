@@ -134,7 +134,7 @@ class Cutter:
                 self._at = tag.end
                 return (start, tag.start), tag
             if tag.mark is Mark.END_INST and blank:
-                self._slips.note("double-inst-close", tag.start, tag.end, "")
+                self._slips.note("double-inst-close", start, tag.end, "")
                 start = tag.end
             else:
                 self._slips.note("tag-in-content", tag.start, tag.end)

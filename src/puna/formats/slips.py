@@ -1,8 +1,9 @@
-"""Collects the slips that a lenient reader meets. Knows no family: each family hands in its own table."""
+"""Collects the slips that a lenient reader meets. Knows no family: each table of codes is handed in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from puna.formats.base import Finding
 
@@ -13,8 +14,18 @@ WARNING = "warning"
 NOTE = "note"
 """Worth knowing; the tokens may well be right."""
 
-Table = Mapping[str, tuple[str, str]]
-"""Code to (severity, sentence)."""
+
+class Slip(NamedTuple):
+    """A kind of slip. example: a prompt of the format ``family`` that has it, for the documentation and its test."""
+
+    severity: str
+    message: str
+    example: str
+    family: str
+
+
+Table = Mapping[str, Slip]
+"""By code. Codes are stable."""
 
 
 MOST = 1000
@@ -30,9 +41,9 @@ class Slips:
 
     def note(self, code: str, start: int, end: int, fix: str | None = None) -> None:
         """One slip at characters [start, end); putting ``fix`` there mends it, None where only the author knows."""
-        severity, message = self._table[code]
+        slip = self._table[code]
         if len(self._found) < MOST:
-            self._found.append(Finding(code, severity, start, end, message, fix))
+            self._found.append(Finding(code, slip.severity, start, end, slip.message, fix))
         elif len(self._found) == MOST:
             self._found.append(Finding("more-slips", NOTE, end, end, f"only the first {MOST} findings are listed"))
 
