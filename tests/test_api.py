@@ -45,6 +45,19 @@ def test_a_refused_turn_leaves_the_history_as_it_was():
         assert talk.send("fine", max_tokens_to_sample=5).text == "You said: fine"
 
 
+def test_a_conversation_outgrows_its_window():
+    with chat(context=64, system="Be kind.") as talk:
+        dropped = [len(talk.send(f"word {n} and more", max_tokens=8).receipt.dropped) for n in range(20)]
+        assert dropped[0] == 0
+        assert dropped[-1] > 10
+        assert len(talk.history) == 41  # the history keeps what the prompt leaves out
+    with chat(context=64, policy="none") as talk, pytest.raises(ContextWindowError):
+        for n in range(20):
+            talk.send(f"word {n} and more", max_tokens=8)
+    with pytest.raises(InputError, match="unknown policy 'newest'"):
+        chat(policy="newest")
+
+
 def test_clear_keeps_the_system_message_only():
     with chat(system="s") as talk:
         talk.send("one")

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from puna.chat import RAW, Ask, Spine
+from puna import config
+from puna.chat import Ask, Spine
 from puna.engines.scripted import Scripted
-from puna.errors import ContextWindowError, DialogError
+from puna.errors import ContextWindowError, DialogError, NoRoomError
 from puna.formats import catalog
+from puna.formats.understand import RAW
 from puna.generation import Delta, Receipt, Sampling, Written
 from puna.messages import dialog_of
 
@@ -17,6 +19,10 @@ CHATML = catalog.get("chatml")
 def spine(format="chatml", **options):
     engine = Scripted(**options)
     return Spine(engine, engine.info, catalog.get(format))
+
+
+def open_scripted(**options):
+    return asyncio.run(config.open_spine(config.settings({"engine": "scripted", **options}), None))
 
 
 def prepared(prompt, *, on=None, raw=False, **sampling):
@@ -128,6 +134,49 @@ def test_prompt_and_max_tokens_over_the_window_are_refused_with_the_counts():
         prepared("one two three", on=spine(context=10), max_tokens=8)
     assert (caught.value.prompt_tokens, caught.value.max_tokens, caught.value.context) == (3, 8, 10)
     assert prepared("one two three", on=spine(context=10), max_tokens=7)
+
+
+def long_dialog(turns=30):
+    texts = [{"role": ("assistant" if n % 2 else "user"), "content": f"turn {n} of words"} for n in range(2 * turns - 1)]
+    return dialog_of([{"role": "system", "content": "Be brief."}, *texts])
+
+
+def test_turns_that_do_not_fit_are_left_out_and_the_receipt_names_them():
+    on = open_scripted(context=120)
+    asked = long_dialog()
+    turn = asyncio.run(on.prepare(Ask(asked, Sampling(max_tokens=20), policy="watermark")))
+    assert len(turn.prompt.ids) + 20 <= 120
+    assert turn.prompt.dialog is not None
+    assert turn.prompt.dialog.system == "Be brief."
+    assert turn.prompt.dialog[-1] == asked[-1]
+    *_, receipt = answered(turn)
+    said: Any = receipt.as_json()["prompt"]
+    gone = [entry["index"] for entry in said["dropped"]]
+    assert gone == list(range(1, len(gone) + 1))
+    assert len(gone) + len(turn.prompt.dialog) == len(asked)
+    assert set(said["dropped"][0]) == {"index", "role", "tokens", "why"}
+
+
+def test_the_prefix_stays_put_between_two_cuts():
+    on = open_scripted(context=200)
+    starts = []
+    for turns in range(20, 40):
+        asked = long_dialog(turns)
+        turn = asyncio.run(on.prepare(Ask(asked, Sampling(max_tokens=20), policy="watermark")))
+        starts.append(len(turn.dropped))
+    assert starts == sorted(starts)
+    assert len(set(starts)) < len(starts) / 2
+
+
+def test_without_a_policy_nothing_is_left_out():
+    with pytest.raises(ContextWindowError):
+        asyncio.run(open_scripted(context=120).prepare(Ask(long_dialog(), Sampling(max_tokens=20))))
+
+
+def test_a_last_turn_that_is_too_long_alone_is_refused_with_the_parts():
+    asked = dialog_of([{"role": "user", "content": "word " * 200}])
+    with pytest.raises(NoRoomError, match="shorten the last turn"):
+        asyncio.run(open_scripted(context=120).prepare(Ask(asked, Sampling(max_tokens=20), policy="watermark")))
 
 
 def test_a_dialog_that_the_format_forbids_is_refused_before_anything_is_sent():

@@ -21,6 +21,7 @@ def test_flags_come_before_the_environment_before_the_file_before_defaults(tmp_p
         ({"port": 70000}, {}, ["--port", "70000"]),
         ({"slots": 0}, {}, ["--slots", "1 to 256"]),
         ({"context": 1}, {}, ["--context"]),
+        ({"cache_reuse": 100_001}, {}, ["--cache-reuse", "0 to 100000"]),
         ({}, {"PUNA_PORT": "many"}, ["PUNA_PORT", "'many'"]),
         ({"engine": "vlm"}, {}, ["--engine", "llamacpp", "scripted"]),
         ({"prompts": ""}, {}, ["--prompts"]),

@@ -13,6 +13,7 @@ from typing import Self, TextIO
 
 from puna import config
 from puna.chat import Ask, Spine
+from puna.dialog.prune import POLICIES
 from puna.errors import EngineError, InputError, SamplingError, unknown
 from puna.formats import catalog
 from puna.formats import lint as linting
@@ -56,8 +57,9 @@ class AsyncChat:
     """A conversation with a local model or with an endpoint.
 
     url: an endpoint that speaks the SageMaker Runtime API; without it a model is loaded in a child process. endpoint:
-    its name there. system: the system message. history: messages that came before. file: a TOML file of settings. Other
-    names are the settings of ``puna serve`` (model, context, slots, engine, format, threads ...).
+    its name there. system: the system message. history: messages that came before. file: a TOML file of settings. policy:
+    which turns are left out of a prompt that would not fit the window (``none``: it is refused); the history keeps them
+    all, and the receipt names them. Other names are the settings of ``puna serve`` (model, context, slots, engine, format, threads ...).
 
     Use it as an async context manager, or call ``close``.
     """
@@ -71,8 +73,12 @@ class AsyncChat:
         history: Iterable[object] = (),
         progress: Report = _no_progress,
         file: Path | str | None = None,
+        policy: str = "watermark",
         **settings: object,
     ) -> None:
+        if policy not in POLICIES:
+            raise InputError(unknown("policy", policy, POLICIES))
+        self._policy = policy
         self.history = _begun(system, history)
         self.reply: Reply | None = None
         if url is not None:
@@ -132,7 +138,7 @@ class AsyncChat:
         if self._under_way:
             raise InputError("a turn of this conversation is under way; let it end or close it, or use another Chat")
         dialog = self.history.append(Role.USER, text)
-        ask = Ask(dialog, *sampling_of(sampling))
+        ask = Ask(dialog, *sampling_of(sampling), policy=self._policy)
         pieces: list[str] = []
         receipt: Receipt | None = None
         self._under_way = True

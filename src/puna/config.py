@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from puna.engines.base import Engine
 from puna.errors import InputError, ModelFileError, unknown
 from puna.formats import catalog as formats
 from puna.formats.base import Writer
+from puna.formats.counting import PromptCounter
 from puna.formats.jinja import Jinja
 from puna.formats.llama3 import spoken
 from puna.models.catalog import Entry, resolve
@@ -28,6 +30,7 @@ from puna.models.store import find
 from puna.models.template import template_in
 from puna.models.transfer import Progress, Report
 from puna.tokens.base import is_turn_token
+from puna.tokens.cache import Cached
 
 _ENDPOINT_NAME = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
@@ -216,7 +219,19 @@ async def open_spine(wanted: Settings, model: Model | None) -> Spine:
         InputError: an unknown format, or none known for the model. EngineError: the engine does not start.
     """
     engine, format_ = _scripted(wanted) if model is None else _llamacpp(wanted, model)
-    return Spine(engine, await engine.start(), format_, raw=wanted.prompts == "raw")
+    counter = partial(_counter, None if model is None else model.path, format_)
+    return Spine(engine, await engine.start(), format_, raw=wanted.prompts == "raw", counter=counter)
+
+
+def _counter(path: Path | None, form: Writer) -> PromptCounter:
+    """What counts the prompts of a model, loaded when it is first needed: a tenth of a second. path: None for no model."""
+    if path is None:
+        from puna.engines.scripted import WORDS  # noqa: PLC0415
+
+        return PromptCounter(form, WORDS)
+    from puna.models.vocabulary import tokenizer_of  # noqa: PLC0415  # 100 ms that most runs do not need
+
+    return PromptCounter(form, Cached(tokenizer_of(path)))
 
 
 async def open_remote(url: str, endpoint: str) -> Spine:

@@ -229,6 +229,8 @@ class Receipt:
     stopped_by: str | None = None
     findings: tuple[str, ...] = ()
     """Slips found in the caller's prompt, one sentence each."""
+    dropped: tuple[Mapping[str, object], ...] = ()
+    """Messages that were left out to fit the window: index, role, tokens, why."""
     remote: Mapping[str, object] | None = None
     """The receipt of the endpoint that answered, where that was a remote one that gives receipts."""
 
@@ -240,6 +242,7 @@ class Receipt:
                 "source": self.source,
                 "format": self.format,
                 "findings": list(self.findings),
+                "dropped": [dict(entry) for entry in self.dropped],
             },
             "sampling": self.sampling.as_json(),
             "defaulted": list(self.defaulted),

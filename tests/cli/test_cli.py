@@ -350,3 +350,12 @@ def test_the_demo_can_be_interrupted(model_home, after):
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert TRACEBACK not in out + err
+
+
+def test_a_chat_says_when_its_window_is_full():
+    lines = "".join(f"word {n} and some more\n" for n in range(12))
+    done = puna("chat", "--engine", "scripted", "--context", "64", "--max-tokens", "8", stdin=lines)
+    assert done.returncode == 0
+    told = re.findall(r"the window is full: the oldest (\d+) messages are no longer sent", done.stderr)
+    assert told == sorted(set(told), key=int)
+    assert 0 < len(told) < 10

@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     with chat:
         read = _prompt() if sys.stdin.isatty() else _lines()
         _say(f"{len(kept)} messages kept under {args.session}" if kept else "/help lists the commands, Ctrl-D leaves")
+        told = 0
         while (line := read()) is not None:
             if line.strip() in {"/quit", "/exit"}:
                 break
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
                 _command(line.strip(), chat)
             elif line.strip():
                 _turn(chat, line, sampling_of(args))
+                told = _told(chat, told)
             _save(session, chat.history)
     return 0
 
@@ -77,6 +79,15 @@ def _turn(chat: Chat, text: str, sampling: dict[str, object]) -> None:
     except PunaError as error:
         print()
         _say(f"puna: {error}")
+
+
+def _told(chat: Chat, told: int) -> int:
+    """A word when the window is full, once for each cut: between two of them the same messages stay away."""
+    receipt = chat.reply.receipt if chat.reply else None
+    gone = len(receipt.dropped) if receipt else told
+    if gone > told:
+        _say(f"the window is full: the oldest {gone} messages are no longer sent (/history keeps them)")
+    return gone
 
 
 def _command(name: str, chat: Chat) -> None:

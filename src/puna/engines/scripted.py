@@ -7,18 +7,39 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from puna.engines.admission import Slots
 from puna.engines.base import EngineInfo, Event
 from puna.errors import EngineError
 from puna.generation import Delta, End, Finish, Kind, Prompt, Sampling, Segment, Timing, Usage
 from puna.messages import Role
-from puna.tokens.base import ControlToken, runs
+from puna.tokens.base import encode
 from puna.version import __version__
 
 CONTROL = frozenset({"<|im_start|>", "<|im_end|>"})
 _WORDS = re.compile(r"\s?\S+|\s")
+
+class Words:
+    """The scripted engine's tokenizer: a control token is 0 or 1, a word is never below 2."""
+
+    control: Mapping[str, int] = MappingProxyType({text: n for n, text in enumerate(sorted(CONTROL))})
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text, shape (n,)."""
+        return [2 + zlib.crc32(word.encode()) % 49150 for word in _WORDS.findall(text)]
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """Numbers: a word cannot be had back from its id."""
+        return [str(n) for n in ids]
+
+    def bytes_of(self, token: int) -> bytes:
+        """Nothing, for the same reason."""
+        return b"" if token < len(CONTROL) else b"?"
+
+
+WORDS = Words()
 
 Answer = Callable[[Prompt, Sampling], str]
 
@@ -70,14 +91,8 @@ class Scripted:
         self.slots.close()
 
     async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
-        """Ids by words; a control token is 0 or 1, a word is never below 2."""
-        ids: list[int] = []
-        for run in runs(segments, CONTROL):
-            if isinstance(run, ControlToken):
-                ids.append(sorted(CONTROL).index(run.text))
-            else:
-                ids.extend(2 + zlib.crc32(word.encode()) % 49150 for word in _WORDS.findall(run))
-        return tuple(ids)
+        """Ids by words."""
+        return encode(WORDS, segments)
 
     async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """The answer word by word, cut at a stop text or at max_tokens."""
