@@ -43,7 +43,9 @@ class PromptCounter:
         if not dialog:
             return ()
         texts = [Running(self.tokenizer).push((content(m.content, m.role),)).count for m in dialog]
-        own = max(0, self.prompt(dialog) - sum(texts)) // len(dialog)
+        # By the first question, so that a message costs the same however the dialog goes on.
+        first = next((n for n, m in enumerate(dialog) if m.role is Role.USER), len(dialog) - 1) + 1
+        own = max(0, self.prompt(Dialog(dialog.messages[:first])) - sum(texts[:first])) // first
         return tuple(tokens + own for tokens in texts)
 
     def _exact_costs(self, form: TurnWriter, dialog: Dialog) -> tuple[int, ...]:
