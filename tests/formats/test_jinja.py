@@ -8,6 +8,7 @@ from puna.formats.jinja import Jinja
 from puna.generation import Kind
 from puna.messages import Dialog, Role, dialog_of
 from tests.formats.dialogs import alternating, dialog, renders, templates, text_of
+from tests.oracles import oracle
 
 TODAY = date(2026, 11, 22)
 PLAIN = "{% for m in messages %}[{{ m.role }}]{{ m.content }}[/]{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
@@ -92,7 +93,7 @@ def test_the_date_is_the_one_that_was_given() -> None:
         Jinja(template).render(dialog("q"))
 
 
-@pytest.mark.parametrize("template", ["{% if %}", "{{", "{% for %}", "{% nonsense %}", "{{ a|nonsense }}"])
+@pytest.mark.parametrize("template", ["{% if %}", "{{", "{% for %}", "{% nonsense %}", "{{ a[1:2, 3] }}"])
 def test_a_template_that_is_no_jinja_is_refused(template: str) -> None:
     with pytest.raises(DialogError, match="must be valid Jinja, but this one is not"):
         Jinja(template)
@@ -104,9 +105,10 @@ def test_a_template_that_is_no_jinja_is_refused(template: str) -> None:
         ("{{ raise_exception('No system role') }}", "No system role"),
         ("{{ nope.name }}", "'nope' is undefined"),
         ("{{ 1 / 0 }}", "division by zero"),
-        ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{{ messages.append(1) }}", "unsafe"),
-        ("{% include 'x' %}", "no loader"),
+        ("{{ raise_exception('a\nb\x1b[2J') }}", r"a b \[2J$"),
+        ("{{ raise_exception('x' * 9999) }}", r"x{500} \.\.\.$"),
+        ("{{ '\ud800' }}", "lone surrogate at character 0"),
     ],
 )
 def test_what_a_template_says_is_passed_on(template: str, words: str) -> None:
@@ -114,39 +116,47 @@ def test_what_a_template_says_is_passed_on(template: str, words: str) -> None:
         Jinja(template).render(dialog("q"))
 
 
-GROW = "{{% set n = namespace(x='abcd' * 999) %}}{{% for i in range(60) %}}{}{{% endfor %}}"
-BOMBS = [
-    "{% for i in range(10**9) %}a{% endfor %}",
-    "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-    "{% for i in range(99999) %}{{ messages[0].content * 9999 }}{% endfor %}",
-    "{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}",
-    "{% for a in messages recursive %}{{ loop(messages) }}{{ loop(messages) }}{% endfor %}",
-    "{{ 'a' * 10**9 }}",
-    "{{ messages * 10**9 }}",
-    "{{ 9 ** 999999999 }}",
-    "{{ 'a' | center(1000000000) }}",
-    "{{ 'a'.center(1000000000) }}",
-    "{{ '%1000000000d' % 1 }}",
-    "{{ '%1000000000d' | format(1) }}",
-    "{{ '%*d' % (1000000000, 1) }}",
-    "{{ '{:1000000000}'.format(1) }}",
-    "{% filter center(1000000000) %}a{% endfilter %}",
-    "{{ ('a' * 9999) | map('center', 99999) | list | length }}",
-    GROW.format("{% set n.x = n.x + n.x %}"),
-    GROW.format("{% set n.x = n.x ~ n.x %}"),
-    GROW.format("{% set n.x = n.x | replace('a', n.x) %}"),
-    GROW.format("{% set n.x = n.x.replace('a', n.x) %}"),
-    GROW.format("{% set n.x = [n.x, n.x] | join %}"),
-    GROW.format("{% set n.x = n.x.join([n.x, n.x]) %}"),
-    GROW.format("{% set n.x = '%s%s' % (n.x, n.x) %}"),
-    GROW.format("{% set y %}{{ n.x }}{{ n.x }}{% endset %}{% set n.x = y %}"),
-]
+@pytest.mark.parametrize("name", ["llama-3.1", "llama-3.3"])
+def test_a_date_text_of_the_user_reaches_templates_that_look_for_one(name: str) -> None:
+    template = oracle(f"formats/templates/{name}.jinja").read_text("utf-8")
+    assert "Today Date: 22 Nov 2026\n" in Jinja(template, "<s>", date_string="22 Nov 2026").text(dialog("q"))
+    assert "Today Date: 26 Jul 2024\n" in Jinja(template, "<s>").text(dialog("q"))
 
 
-@pytest.mark.parametrize("template", BOMBS)
-def test_a_template_that_makes_too_much_is_refused(template: str) -> None:
-    with pytest.raises(DialogError, match=r"more than|Range too big|recursion|str\.format"):
-        Jinja(template).render(dialog("abc"))
+def test_text_is_what_the_segments_say() -> None:
+    form, asked = Jinja(STRIPS, control=["[/]"]), dialog("q ", "Once ")
+    for prompt in (True, False):
+        assert form.text(asked, generation_prompt=prompt) == text_of(form, asked, generation_prompt=prompt)
+    assert (
+        form.text(asked, continue_last=True)
+        == text_of(form, asked, continue_last=True)
+        == "[user] q [/][assistant] Once"
+    )
+    assert Jinja(SHOUTS, control=["[/]"]).text(dialog("a[/]")) == "[user]A[/][/]"
+    assert (form.announces, form.remarks(asked)) == (True, ())
+
+
+def test_a_mark_that_the_template_makes_is_no_message() -> None:
+    forged = "{{ messages[0].content.replace('0\U0010fff2', '999\U0010fff2') }}"
+    (segment,) = Jinja(forged).render(dialog("q"))
+    assert (segment.kind, segment.text) == (Kind.CONTROL, "q")
+
+
+def test_a_message_said_without_end_is_not_told_apart() -> None:
+    (segment,) = Jinja("{{ messages[0].content * 50000 }}").render(dialog("q"))
+    assert (segment.kind, segment.text) == (Kind.CONTROL, "q" * 50_000)
+
+
+def test_a_message_full_of_marks_is_split_in_time() -> None:
+    content = "".join(f"\U0010fff0{n:08}" for n in range(50_000))
+    assert [s.text for s in Jinja(PLAIN).render(dialog(content)) if s.kind is Kind.CONTENT] == [content]
+
+
+def test_a_long_dialog_has_room() -> None:
+    asked = dialog(*["lorem ipsum é " * 300] * 1001)
+    for source in templates().values():
+        text = Jinja(source["text"], "<s>", "</s>", today=TODAY).text(asked)
+        assert len(text) > 1001 * 4000
 
 
 def test_reading_is_refused() -> None:

@@ -131,12 +131,14 @@ def of_template(
         DialogError: the template is not valid Jinja.
     """
     own = Jinja(template, bos_token, eos_token, control=control, today=today)
-    texts = [_written(own, dialog, prompt) for dialog, prompt in _PROBES]
-    for name in FORMATS:
-        form = get(name, today if tells_todays_date(name) else None)
-        if all(_written(form, *probe) == text for probe, text in zip(_PROBES, texts, strict=True)):
-            return form
-    return own
+    left = [get(name, today if tells_todays_date(name) else None) for name in FORMATS]
+    # Probe by probe, so that a template of no family, which may be slow by intent, is asked once.
+    for probe in _PROBES:
+        text = _written(own, *probe)
+        left = [form for form in left if _written(form, *probe) == text]
+        if not left:
+            return own
+    return left[0]
 
 
 def _recognised(text: str, own: str | None) -> Parsed:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import count
 
 from puna.formats.segments import content, control, written
 from puna.generation import Segment
@@ -14,6 +15,12 @@ from puna.messages import Dialog, Message
 
 _MARK = "\U0010fff0{salt}\U0010fff1{n}\U0010fff2"
 """Of private characters that no chat template knows of: nothing in it can treat a mark as other than plain words."""
+
+_SALT = 8
+"""Digits."""
+
+_MAX_PARTS = 20_000
+"""Of a render that is told apart, besides some for each message: a template that says a message so often is up to no good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +34,19 @@ class Marks:
 
 def marked(dialog: Dialog) -> Marks:
     """Marks for a dialog. Blank contents stay: templates ask whether a message is empty, and blanks forge nothing."""
-    salt = 0
-    while any(_MARK[0] + str(salt) in message.content for message in dialog):
-        salt += 1
+    salt = _salt(dialog)
     messages = (
         Message(message.role, _MARK.format(salt=salt, n=n)) if message.content.strip() else message
         for n, message in enumerate(dialog)
     )
-    pattern = re.compile(re.escape(_MARK).replace(r"\{salt\}", str(salt)).replace(r"\{n\}", "([0-9]+)"))
+    pattern = re.compile(re.escape(_MARK).replace(r"\{salt\}", salt).replace(r"\{n\}", "([0-9]{1,9})"))
     return Marks(Dialog(tuple(messages)), dialog, pattern)
+
+
+def _salt(dialog: Dialog) -> str:
+    """Digits that follow the mark's first character in no message."""
+    taken = {found[:_SALT] for message in dialog for found in re.findall(_MARK[0] + "([0-9]+)", message.content)}
+    return next(salt for n in count() if (salt := f"{n:0{_SALT}}") not in taken)
 
 
 def split(true: str, again: str | None, marks: Marks) -> tuple[Segment, ...] | None:
@@ -43,6 +54,10 @@ def split(true: str, again: str | None, marks: Marks) -> tuple[Segment, ...] | N
     if again is None:
         return None
     parts = marks.pattern.split(again)
+    if len(parts) > _MAX_PARTS + 20 * len(marks.original):
+        return None
+    if any(int(n) >= len(marks.original) for n in parts[1::2]):
+        return None  # a mark that the template itself put together
     messages = [marks.original[int(n)] for n in parts[1::2]]
     texts = _put_in(true, parts[0::2], messages)
     if texts is None:
