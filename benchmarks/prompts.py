@@ -8,7 +8,7 @@ of Llama 2, 3.1 and ChatML). All ways are checked to write the same text before 
 render: puna's ``Format.text`` of a dialog; the same from JSON messages, checked as ``puna.render`` checks them; jinja2 with the
 template compiled beforehand, in transformers' environment; transformers' ``apply_chat_template(tokenize=False)``.
 append: one more turn to a dialog of so many, and its exact number of tokens, by ``Tally``; beside it, the whole counted
-again. read: ``puna.lint`` (which is ``puna.parse`` with its findings), and mending by ``fixed()``, which reads the mended text once
+again. read: ``puna.lint`` (which is ``puna.parse`` with its findings), and mending by ``fix``, which reads the mended text once
 more to be sure, of a hand-written Llama 2 prompt of that size with a slip or more in every turn, the family not named.
 
 Run: python benchmarks/prompts.py. The last line is JSON.
@@ -21,6 +21,7 @@ import os
 import timeit
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from puna import config
 from puna.formats import catalog
+from puna.formats.base import Format
 from puna.formats.catalog import FORMATS
 from puna.formats.counting import PromptCounter, Tally
-from puna.formats.lint import lint
+from puna.formats.lint import fix, lint
 from puna.messages import Dialog, Message, Role, dialog_of
 from puna.models.gguf import read
 from puna.models.vocabulary import tokenizer_of
@@ -46,7 +48,9 @@ DAY = date(2026, 11, 22)
 def dialog(messages: int) -> Dialog:
     """A system message, then user and assistant in turn, the user last."""
     turns = (
-        Message(Role.ASSISTANT if n % 2 else Role.USER, f"This is what is said in turn {n}, in a sentence of some length.")
+        Message(
+            Role.ASSISTANT if n % 2 else Role.USER, f"This is what is said in turn {n}, in a sentence of some length."
+        )
         for n in range(messages - 1 | 1)
     )
     return Dialog((Message(Role.SYSTEM, "You are a helpful assistant."), *turns))
@@ -102,6 +106,11 @@ def templates() -> dict[str, tuple[str, str | None, str | None]]:
     return found
 
 
+def from_json(form: Format, messages: list[dict[str, str]]) -> str:
+    """As ``puna.render`` takes them."""
+    return form.text(dialog_of(messages))
+
+
 def renders() -> list[dict[str, Any]]:
     """Each format at each length, by each way."""
     rows = []
@@ -112,15 +121,15 @@ def renders() -> list[dict[str, Any]]:
             asked = dialog(turns)
             messages = asked.as_json()
             ways: dict[str, Callable[[], object]] = {
-                "puna": lambda form=form, asked=asked: form.text(asked),
-                "puna_from_json": lambda form=form, messages=messages: form.text(dialog_of(messages)),
-                "jinja2": lambda template=template, messages=messages, tokens=tokens: template.render(
-                    messages=messages, add_generation_prompt=True, tools=None, documents=None, **tokens
+                "puna": partial(form.text, asked),
+                "puna_from_json": partial(from_json, form, messages),
+                "jinja2": partial(
+                    template.render, messages=messages, add_generation_prompt=True, tools=None, documents=None, **tokens
                 ),
             }
             if tokenizer is not None:
-                ways["transformers"] = lambda tokenizer=tokenizer, messages=messages: tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True
+                ways["transformers"] = partial(
+                    tokenizer.apply_chat_template, messages, tokenize=False, add_generation_prompt=True
                 )
             written = {way() for way in ways.values()}
             assert len(written) == 1, f"{name}: the ways do not write the same"
@@ -144,7 +153,7 @@ def appends() -> list[dict[str, Any]]:
             return tally.append(answer).append(question).tokens
 
         assert count_one_more() == counter.prompt(longer)
-        times = least({"append": count_one_more, "whole": lambda longer=longer: counter.prompt(longer)}, 200)
+        times = least({"append": count_one_more, "whole": partial(counter.prompt, longer)}, 200)
         rows.append({"messages": len(asked), **{way: round(t, 1) for way, t in times.items()}})
     return rows
 
@@ -166,7 +175,7 @@ def reads() -> list[dict[str, Any]]:
     for size in (10_000, 100_000, 1_000_000):
         text = hand_written(size)
         assert catalog.parse(text).format == "llama2"
-        times = least({"lint": lambda text=text: lint(text), "lint_and_fix": lambda text=text: lint(text).fixed()}, 1)
+        times = least({"lint": partial(lint, text), "lint_and_fix": partial(fix, text)}, 1)
         rows.append({"characters": len(text), **{way: round(t / 1e6, 4) for way, t in times.items()}})
     return rows
 
@@ -174,7 +183,9 @@ def reads() -> list[dict[str, Any]]:
 def main() -> None:
     """Measure and print."""
     rendered, appended, read_ = renders(), appends(), reads()
-    print(f"{'format':<10}{'messages':>9}{'puna':>9}{'from JSON':>11}{'jinja2':>9}{'transformers':>14}{'ratio':>8}   (us)")
+    print(
+        f"{'format':<10}{'messages':>9}{'puna':>9}{'from JSON':>11}{'jinja2':>9}{'transformers':>14}{'ratio':>8}   (us)"
+    )
     for row in rendered:
         beside = row.get("transformers")
         row["ratio"] = round(beside / row["puna"], 1) if beside else None

@@ -137,7 +137,9 @@ def test_prompt_and_max_tokens_over_the_window_are_refused_with_the_counts():
 
 
 def long_dialog(turns=30):
-    texts = [{"role": ("assistant" if n % 2 else "user"), "content": f"turn {n} of words"} for n in range(2 * turns - 1)]
+    texts = [
+        {"role": ("assistant" if n % 2 else "user"), "content": f"turn {n} of words"} for n in range(2 * turns - 1)
+    ]
     return dialog_of([{"role": "system", "content": "Be brief."}, *texts])
 
 
@@ -210,3 +212,11 @@ def test_a_stop_of_the_format_is_not_told_as_the_callers():
     *deltas, receipt = answered(prepared("<s>[INST] Hi [/INST]", on=on))
     assert "".join(delta.text for delta in deltas) == "fine"
     assert (receipt.finish, receipt.stopped_by) == ("stop", None)
+
+
+def test_messages_that_the_format_would_leave_out_are_refused():
+    late = [("user", "Hi"), ("system", "Be brief."), ("user", "Go on")]
+    with pytest.raises(DialogError, match="leaves message 1 out; join it"):
+        prepared(dialog_of([{"role": role, "content": text} for role, text in late]), on=spine("llama2"))
+    # In a family that moves it, it is told.
+    assert prepared(dialog_of([{"role": r, "content": t} for r, t in late]), on=spine("deepseek-v3")).findings

@@ -145,7 +145,9 @@ class Spine:
         may_drop = ask.policy != "none" and reserve < context
         if not may_drop or self._make_counter is None or not isinstance(ask.prompt, Dialog):
             raise ContextWindowError(tokens, reserve, context)
-        counter = self._counter = self._counter or await asyncio.to_thread(self._make_counter)
+        if self._counter is None:
+            self._counter = await asyncio.to_thread(self._make_counter)
+        counter = self._counter
         kept = await asyncio.to_thread(fit, ask.prompt, counter, context=context, reserve=reserve, policy=ask.policy)
         understood = await self._understood(replace(ask, prompt=kept.dialog))
         ids = await self.engine.encode(understood.segments)

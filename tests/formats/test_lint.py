@@ -1,3 +1,5 @@
+from datetime import date
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from puna.formats import catalog, lenient, llama2_slips, turn_slips
 from puna.formats.catalog import FORMATS
 from puna.formats.lint import fix, lint
 from puna.formats.slips import Slip
+from puna.formats.translate import translate
 from tests.formats.dialogs import codes, dialog, mended
 
 TABLES = {"llama2": llama2_slips.SLIPS, "turns": turn_slips.SLIPS, "any": lenient.SLIPS}
@@ -137,3 +140,32 @@ def test_a_message_may_speak_about_tags_in_any_spelling() -> None:
             parsed = catalog.parse(text, name)
             assert [m.content for m in parsed.dialog] == [f"Explain {about} please"]
             assert lint(text, name).ok
+
+
+def test_places_are_those_of_the_text_that_was_written() -> None:
+    text = "<s>[ INST ] q [/inst] a &lt;/s&gt;\n<s>[INST]r [/INST]"
+    found = {f.code: text[f.start : f.end] for f in lint(text).parsed.findings}
+    assert found["newline-between-turns"] == "\n"
+    assert found["tag-spelling"] == "&lt;/s&gt;"
+    assert lint(text).fixed() == "<s>[INST] q [/INST] a </s><s>[INST] r [/INST]"
+
+
+def test_an_answer_that_is_announced_once_more_stays_announced() -> None:
+    text = FORMATS["chatml"].text(dialog("q", "a"))
+    assert text.endswith("a<|im_end|>\n<|im_start|>assistant\n")
+    assert fix(text, "chatml") == text
+
+
+def test_a_prompt_keeps_its_own_date() -> None:
+    on = catalog.get("llama3.1", date(2026, 11, 22))
+    text = on.text(dialog("q", system="S"))
+    assert fix(text, "llama3.1") == text
+    assert "Today Date: 22 Nov 2026" in translate(text, "llama3.2", "llama3.1").text
+    left_out = translate(text, "llama3", "llama3.1")
+    assert "Today Date" not in left_out.text
+    assert any("22 Nov 2026" in change for change in left_out.changes)
+
+
+def test_a_look_alike_is_taken_for_the_tag_that_has_its_letters() -> None:
+    parsed = catalog.parse("<|begin_of_sentence|>S<|User|>q<|Assistant|>")
+    assert (parsed.format, [m.content for m in parsed.dialog]) == ("deepseek-v3", ["S", "q"])

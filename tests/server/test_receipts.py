@@ -13,7 +13,13 @@ def test_an_answers_receipt(live: Live) -> None:
     receipt = live.http.get(response.headers["x-puna-receipt"]).json()
     assert receipt["id"] == response.headers["x-amzn-requestid"]
     assert (receipt["endpoint"], receipt["status"], receipt["finish"]) == (ENDPOINT, 200, "stop")
-    assert receipt["prompt"] == {"written": "translated", "source": "llama2", "format": "smollm2", "findings": [], "dropped": []}
+    assert receipt["prompt"] == {
+        "written": "translated",
+        "source": "llama2",
+        "format": "smollm2",
+        "findings": [],
+        "dropped": [],
+    }
     assert (receipt["sampling"]["temperature"], receipt["sampling"]["seed"]) == (0.1, 7)
     assert receipt["usage"] == {"prompt": 41, "cached": 0, "output": 4, "evaluated": 41}
 

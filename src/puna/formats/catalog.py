@@ -14,7 +14,7 @@ from puna.formats.chatml import CHATML, QWEN25, SMOLLM2
 from puna.formats.detect import Candidate, candidates
 from puna.formats.gemma import GEMMA2, GEMMA3
 from puna.formats.jinja import Jinja
-from puna.formats.lenient import mend, read
+from puna.formats.lenient import has_near_tags, mend, read
 from puna.formats.llama2 import LLAMA2
 from puna.formats.llama3 import LLAMA3, LLAMA31, LLAMA32, LLAMA33, Dated
 from puna.formats.llama4 import LLAMA4
@@ -143,11 +143,13 @@ def of_template(
 
 def _recognised(text: str, own: str | None) -> Parsed:
     found = _found(text, own)
-    if not found or not found[0].headed:
+    parsed = _best(text, found, own)
+    # Where tags had to be made out, they are evidence too.
+    if not found or not found[0].headed or (parsed is not None and has_near_tags(parsed)):
         mended = mend(text, FORMATS.values())
         again = _found(mended.text, own) if mended.near else []
-        found = again if again and again[0].headed else found
-    parsed = _best(text, found, own)
+        if again and again[0].headed:
+            parsed = _best(text, again, own)
     if parsed is not None and parsed.confidence >= _ENOUGH:
         return parsed
     return _plain(text, 1.0 if parsed is None else 1.0 - parsed.confidence)

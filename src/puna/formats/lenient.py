@@ -85,6 +85,11 @@ class Mended:
         return place - self.shifts[n] if n >= 0 else place
 
 
+def has_near_tags(parsed: Parsed) -> bool:
+    """Whether something that is only nearly a tag was taken for one."""
+    return any(finding.code in {"tag-spelling", "lookalike-tag"} for finding in parsed.findings)
+
+
 def mend(text: str, forms: Iterable[Format]) -> Mended:
     """The text with every near tag made exact."""
     tags = frozenset(tag for form in forms for tag in form.tags if not tag[0].isalpha())
