@@ -46,7 +46,8 @@ def shown(text: str) -> str:
     """A text as a table's cell can hold it."""
     lines = text.split("\n")
     marked = [line if line == line.strip(" ") else _edges(line) for line in lines]
-    return "`" + "\\n".join(marked).replace("|", "\\|") + "`"
+    cell = "\\n".join(marked).replace("|", "\\|").replace("\r", "\\r").replace("\ufeff", "\\ufeff")
+    return f"`{cell}`"
 
 
 def _edges(line: str) -> str:

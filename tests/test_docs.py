@@ -460,13 +460,17 @@ def test_the_confidences_are_documented():
         turn: "0.99",
         "[INST] q [/INST]": "0.95",
         "<s>[INST] q": "0.6",
-        "x [/INST]": "0.6",
+        "x [INST] q [/INST]": "0.6",
+        "Tags are [INST] and [/INST].": "0.3",
         f"{start}user\nq{end}\n": "0.98",
-        f"{start}user\nq": "0.95",
+        f"{start}user\nq{end}": "0.95",
+        f"{start}user\nq": "0.6",
         f"x {start}user\nq{end}": "0.6",
         "USER: q ASSISTANT:": "0.6",
     }.items():
-        assert str(round(puna.parse(text).confidence, 4)) == said, text
+        parsed = puna.parse(text)
+        confidence = 1 - parsed.confidence if parsed.format == catalog.PLAIN else parsed.confidence
+        assert str(round(confidence, 4)) == said, text
         assert any(said in row["confidence"] for row in table(FORMATS, "confidence")), text
     assert puna.parse(f"{start}system\n{SMOLLM2.default}{end}\n{start}user\nq{end}\n").format == "smollm2"
     assert puna.parse(f"{start}tool\nq{end}\n").format == catalog.PLAIN

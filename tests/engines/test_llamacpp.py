@@ -157,6 +157,31 @@ def test_every_sampler_that_was_not_asked_for_is_off():
     assert body["min_p"] == 0
 
 
+def test_moving_the_cache_is_asked_for_only_when_it_is_on():
+    assert "n_cache_reuse" not in request(Prompt((), (1, 2)), Sampling(seed=1))
+    assert request(Prompt((), (1, 2)), Sampling(seed=1), 32)["n_cache_reuse"] == 32
+
+
+@pytest.mark.parametrize(("settings", "most", "said"), [({}, 200, ""), ({"cache_reuse": 32}, 10, " cache_reuse=32")])
+def test_a_prompt_whose_front_was_cut_is_moved_only_on_request_and_its_receipt_says_so(
+    model_home, settings, most, said
+):
+    """220 tokens stay of 300: the 20 before the gap, and 200 after it that are evaluated where they are not moved."""
+
+    async def work(spine):
+        whole = tuple(n * 31 % 40_000 + 100 for n in range(300))
+        for ids in (whole, (*whole[:20], *whole[100:])):
+            events = [event async for event in spine.engine.stream(Prompt((), ids), Sampling(max_tokens=1, seed=1))]
+        return events[-1].usage, (await answer(spine, "Hi", max_tokens=1))[1].engine
+
+    usage, engine = with_spine(model_home, work, slots=1, **settings)
+    assert usage.prompt == 220
+    assert most - 10 < usage.evaluated <= most
+    assert engine.startswith("xllamacpp-")
+    assert engine.endswith(said)
+    assert ("cache_reuse" in engine) is bool(said)
+
+
 def test_a_stop_text_ends_the_answer_and_is_no_part_of_it(model_home):
     async def work(spine):
         return await answer(spine, "<s>[INST] Count from 1 to 9. [/INST]", temperature=0, stop=["5"], max_tokens=60)

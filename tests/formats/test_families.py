@@ -146,7 +146,7 @@ def test_what_a_template_leaves_out_or_moves_is_said() -> None:
             (("whole", whole), ("late", late), ("thought", thought)) if form_of(name).remarks(asked)}  # fmt: skip
     assert said == {
         ("llama2", "late"), ("mistral-v3", "whole"), ("mistral-v3-tekken", "whole"), ("gemma2", "late"), ("gemma3", "late"), ("vicuna", "late"),
-        ("deepseek-v3", "late"), ("deepseek-r1", "late"), ("deepseek-r1", "thought"),
+        ("deepseek-v2", "late"), ("deepseek-v3", "late"), ("deepseek-r1", "late"), ("deepseek-r1", "thought"),
     }  # fmt: skip
 
 

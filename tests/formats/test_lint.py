@@ -14,7 +14,8 @@ from tests.formats.dialogs import codes, dialog, mended
 
 TABLES = {"llama2": llama2_slips.SLIPS, "turns": turn_slips.SLIPS, "any": lenient.SLIPS}
 EVERY = [(code, slip) for table in TABLES.values() for code, slip in table.items()]
-STAYS = {"tag-in-content", "foreign-tag", "lookalike-in-content", "ends-with-answer", "system-repeated"}
+STAYS = {"tag-in-content", "foreign-tag", "lookalike-in-content", "ends-with-answer", "system-repeated", "blank-edges",
+         "system-space-before-user"}  # fmt: skip
 """What only the author can mend."""
 
 

@@ -46,7 +46,7 @@ def test_reading_undoes_writing(given: Dialog, continue_last: bool) -> None:
     parsed = LLAMA2.parse(text)
     assert parsed.dialog == trimmed(given, is_open=is_open)
     assert parsed.open == (is_open and bool(given[-1].content.strip()))
-    assert parsed.findings == ()
+    assert {f.code for f in parsed.findings} <= {"system-space-before-user"}
     assert parsed.confidence > 0.9
 
 
@@ -84,7 +84,8 @@ def test_golden_texts_come_back_without_findings() -> None:
         given = dialog_of(case["messages"])
         parsed = LLAMA2.parse(case["text"])
         if not has_tags(given):
-            assert (parsed.dialog, parsed.findings, parsed.open) == (trimmed(given), (), False), case["name"]
+            assert (parsed.dialog, parsed.open) == (trimmed(given), False), case["name"]
+            assert {f.severity for f in parsed.findings} <= {"note"}, case["name"]
 
 
 # ---- the workshop's notebook: what its readers send to the endpoint

@@ -70,8 +70,8 @@ MISTAKES: dict[str, tuple[Callable[[Dialog], str], set[str]]] = {
     ),
     "system-one-newline": (spaced_system("<<SYS>>\n{}\n<</SYS>>\n"), {"system-one-newline"}),
     "system-no-newlines": (spaced_system("<<SYS>>{}<</SYS>>"), {"system-no-newlines"}),
-    # A space there is what the format itself writes for a user text that begins with one, so it is kept, unsaid.
-    "system-space-before-user": (spaced_system("<<SYS>>\n{}\n<</SYS>>\n\n "), set()),
+    # A space there is what the format itself writes for a user text that begins with one, so it is kept, and noted.
+    "system-space-before-user": (spaced_system("<<SYS>>\n{}\n<</SYS>>\n\n "), {"system-space-before-user"}),
     "system-open-tag-twice": (spaced_system("<<SYS>>\n{}\n<<SYS>>\n\n"), {"system-open-tag-twice"}),
     "system-stripped": (replaced("", "", 0), set()),
     "first-user-stripped-before-fold": (replaced("", "", 0), set()),
@@ -148,6 +148,13 @@ CASES: list[tuple[str, list[tuple[str, str]], list[str]]] = [
         ["system-not-first"],
     ),
     ("<s>[INST] q [/INST]</s><s>[INST] r [/INST]", [(U, "q"), (A, ""), (U, "r")], ["no-space-after-close"]),
+    ("<s>[INST] q [/INST] a <|eot_id|><s>[INST] r [/INST]", [(U, "q"), (A, "a"), (U, "r")], ["foreign-end"]),
+    ("<s>[INST] q [/INST] a<|im_end|> </s>", [(U, "q"), (A, "a")], ["foreign-end"]),
+    (
+        "<s>[INST] q [/INST] </s> ends it </s><s>[INST] r [/INST]",
+        [(U, "q"), (A, "</s> ends it"), (U, "r")],
+        ["tag-in-content"],
+    ),
     ("<s>[INST][/INST]", [(U, "")], ["no-space-after-inst"]),
     ("<s>[INST]   [/INST]", [(U, "")], ["unstripped-contents"]),
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import sys
 from importlib import import_module
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb and return the exit status."""
     given = sys.argv[1:] if argv is None else argv
     _open_what_is_closed()
+    _speak_utf8()
     try:
         return _dispatch(given)
     except InputError as error:
@@ -61,6 +63,14 @@ def _open_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
+def _speak_utf8() -> None:
+    """Prompts are UTF-8 whatever the terminal's encoding; a message that it cannot show is shown in escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(given: list[str]) -> int:

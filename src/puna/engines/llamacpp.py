@@ -99,9 +99,7 @@ class LlamaCpp:
         )
         # In the build, and so in every receipt: a moved cache also changes the answers of later prompts that hit it.
         build = report["build"] + (f" cache_reuse={wanted.cache_reuse}" if wanted.cache_reuse else "")
-        self._info = EngineInfo(
-            wanted.name, build, wanted.context, wanted.slots, frozenset(wanted.control), wanted.bos
-        )
+        self._info = EngineInfo(wanted.name, build, wanted.context, wanted.slots, frozenset(wanted.control), wanted.bos)
         return self._info
 
     async def close(self) -> None:

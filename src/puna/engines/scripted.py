@@ -21,6 +21,7 @@ from puna.version import __version__
 CONTROL = frozenset({"<|im_start|>", "<|im_end|>"})
 _WORDS = re.compile(r"\s?\S+|\s")
 
+
 class Words:
     """The scripted engine's tokenizer: a control token is 0 or 1, a word is never below 2."""
 

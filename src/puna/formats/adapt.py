@@ -34,6 +34,9 @@ def adapt(dialog: Dialog, form: Format) -> Adapted:
     if form.alternates and messages:
         messages, said = _in_turn(messages, form)
         changes += said
+    if form.left_out(Dialog(tuple(messages))):
+        messages, said = _system_to_last_user(messages, form)
+        changes += said
     return Adapted(Dialog(tuple(messages)), tuple(changes))
 
 
@@ -61,6 +64,14 @@ def _system_to_user(messages: list[Message], form: Format) -> tuple[list[Message
     texts = filter(None, (system.content, rest[at].content))
     rest[at] = Message(Role.USER, PARAGRAPH.join(texts))
     return rest, [f"{form.title} has no system message: its text was put at the beginning of the first user message"]
+
+
+def _system_to_last_user(messages: list[Message], form: Format) -> tuple[list[Message], list[str]]:
+    """Where a family writes the system text into the last message, and that is an answer."""
+    system, *rest = messages
+    at = max(n for n, message in enumerate(rest) if message.role is Role.USER)
+    rest[at] = Message(Role.USER, f"{system.content}{PARAGRAPH}{rest[at].content}")
+    return rest, [f"{form.title} writes no system text before an answer: it was put into the last user message"]
 
 
 def _in_turn(messages: list[Message], form: Format) -> tuple[list[Message], list[str]]:

@@ -134,6 +134,10 @@ class Format(Writer, Protocol):
         """All that the format writes around contents, by which one family is told from its relatives."""
 
     @property
+    def decisive(self) -> str:
+        """What no other family writes, as a regular expression; empty where its tags are others' too."""
+
+    @property
     def own_words(self) -> str:
         """The format's own words in the system turn, as a regular expression; empty where it has none."""
 

@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from puna.errors import DialogError, InputError, unknown
 from puna.formats import deepseek, mistral
-from puna.formats.base import Format, Parsed, Writer
+from puna.formats.base import Finding, Format, Parsed, Writer
 from puna.formats.chatml import CHATML, QWEN25, SMOLLM2
-from puna.formats.detect import Candidate, candidates
+from puna.formats.detect import Candidate, candidates, ranked
 from puna.formats.gemma import GEMMA2, GEMMA3
 from puna.formats.jinja import Jinja
 from puna.formats.lenient import has_near_tags, mend, read
@@ -20,6 +20,7 @@ from puna.formats.llama3 import LLAMA3, LLAMA31, LLAMA32, LLAMA33, Dated
 from puna.formats.llama4 import LLAMA4
 from puna.formats.phi import PHI3, PHI4_MINI, PHI35
 from puna.formats.phi4 import PHI4, PHI4_FIXED
+from puna.formats.slips import NOTE, WARNING
 from puna.formats.vicuna import VICUNA
 from puna.formats.zephyr import TINYLLAMA, ZEPHYR
 from puna.messages import Dialog, Message, Role
@@ -73,6 +74,12 @@ _ENOUGH = 0.5
 
 _FITS = 1.5
 """Evidence from which a family is worth naming beside the one that was taken."""
+
+_LONG, _TWINS = 50_000, 12
+"""Characters from which the other families are not all tried in turn; how many are tried."""
+
+_DOUBTFUL = {"blank-edges", "no-default-system", "no-standing-words"}
+"""Notes with which a text is not what a family would have written: nobody begins or ends a message with whitespace."""
 
 _SURE, _DOUBT = 0.9, 0.1
 """What a confidence above the one loses where another family fits as well."""
@@ -142,12 +149,11 @@ def of_template(
 
 
 def _recognised(text: str, own: str | None) -> Parsed:
-    found = _found(text, own)
+    found = candidates(text, _ordered(own), LLAMA2.name)
     parsed = _best(text, found, own)
     # Where tags had to be made out, they are evidence too.
     if not found or not found[0].headed or (parsed is not None and has_near_tags(parsed)):
-        mended = mend(text, FORMATS.values())
-        again = _found(mended.text, own) if mended.near else []
+        again = _nearly(text, own)
         if again and again[0].headed:
             parsed = _best(text, again, own)
     if parsed is not None and parsed.confidence >= _ENOUGH:
@@ -155,8 +161,22 @@ def _recognised(text: str, own: str | None) -> Parsed:
     return _plain(text, 1.0 if parsed is None else 1.0 - parsed.confidence)
 
 
-def _found(text: str, own: str | None) -> list[Candidate]:
-    return candidates(text, sorted(FORMATS.values(), key=lambda form: form.name != own), LLAMA2.name)
+def _ordered(own: str | None) -> list[Format]:
+    return sorted(FORMATS.values(), key=lambda form: form.name != own)
+
+
+def _nearly(text: str, own: str | None) -> list[Candidate]:
+    """The families that the text may be of, each asked with everything that is nearly a tag of its own made one."""
+    if len(text) > _LONG:
+        mended = mend(text, FORMATS.values())
+        return candidates(mended.text, _ordered(own), LLAMA2.name) if mended.near else []
+    asked = ((form, mend(text, (form,))) for form in _ordered(own))
+    return ranked(
+        candidate
+        for form, mended in asked
+        if mended.near
+        for candidate in candidates(mended.text, FORMATS.values(), LLAMA2.name, only=form)
+    )
 
 
 def _best(text: str, found: list[Candidate], own: str | None) -> Parsed | None:
@@ -170,15 +190,50 @@ def _best(text: str, found: list[Candidate], own: str | None) -> Parsed | None:
             parsed = read(form, text)
         except DialogError:
             continue
-        also = tuple(
-            other.form.name
-            for other in found[n + 1 :]
-            if other.headed and other.form is not form and other.evidence >= max(candidate.evidence, _FITS)
-        )
+        others = [other for other in found[n + 1 :] if other.headed and other.form is not form]
+        twin = None if candidate.decided or form is mine or not _is_amiss(parsed) else _twin(text, others)
+        if twin is not None and form is not LLAMA2:
+            form, parsed = twin
+        elif twin is not None:
+            parsed = replace(parsed, findings=tuple(map(_only_noted, parsed.findings)))
+        also = () if candidate.decided else _also(candidate, form, found)
         # A prompt it is for sure; of which of them, is not.
         doubt = _DOUBT if also and parsed.confidence > _SURE else 0.0
         return replace(parsed, also=also, confidence=parsed.confidence - doubt)
     return None
+
+
+def _also(candidate: Candidate, form: Format, found: list[Candidate]) -> tuple[str, ...]:
+    """The other families that the text fits as well; Llama 2 is one of them also where only whitespace speaks against it."""
+    names = []
+    for other in found:
+        as_well = other.evidence >= max(candidate.evidence, _FITS)
+        as_well = as_well or (other.evidence >= candidate.evidence and _are_kin(other.form, form))
+        as_well = as_well or (other.form is LLAMA2 and other.evidence >= 1)
+        if other.headed and other.form is not form and as_well:
+            names.append(other.form.name)
+    return tuple(names)
+
+
+def _is_amiss(parsed: Parsed) -> bool:
+    return any(finding.severity != NOTE for finding in parsed.findings)
+
+
+def _twin(text: str, others: list[Candidate]) -> tuple[Format, Parsed] | None:
+    """The first of the other families that would write the text just so."""
+    for other in others[:_TWINS] if len(text) <= _LONG else ():
+        try:
+            parsed = read(other.form, text)
+        except DialogError:
+            continue
+        if not _is_amiss(parsed) and not {finding.code for finding in parsed.findings} & _DOUBTFUL:
+            return other.form, parsed
+    return None
+
+
+def _only_noted(finding: Finding) -> Finding:
+    """A slip of Llama 2 that is none in another family, which writes the whole text so."""
+    return replace(finding, severity=NOTE) if finding.severity == WARNING else finding
 
 
 def _are_kin(one: Format, other: Format) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from puna.formats.base import Format
+from puna.formats.tags import BOS
 
 PREFERENCE = 0.2
 """What the preferred family needs less of evidence, in [0, 2], where it has any. Small enough that whitespace too much, as
@@ -32,38 +33,50 @@ class Candidate:
     """A family that the text may be of.
 
     evidence: [0, 2]; 2 where every tag stands just as the family writes it. headed: the tags that begin a user's message
-    are all there; ``<|im_sep|>`` of Phi-4, say, is not in a ChatML prompt.
+    are all there; ``<|im_sep|>`` of Phi-4, say, is not in a ChatML prompt. decided: something is there that no other family
+    writes. rank: the evidence with everything else that speaks for the family.
     """
 
     form: Format
     evidence: float
     headed: bool
+    decided: bool = False
+    rank: float = 0.0
 
 
-def candidates(text: str, forms: Iterable[Format], preferred: str) -> list[Candidate]:
+def candidates(text: str, forms: Iterable[Format], preferred: str, only: Format | None = None) -> list[Candidate]:
     """The families of which a tag is in the text, those with the most evidence first, the others in the given order.
+
+    preferred: the name of the family that needs less evidence. only: the one that is asked about.
 
     A family's own system sentence in the text is evidence beyond the tags. Linear in the length of the text.
     """
     known = list(forms)
     tags = frozenset(tag for form in known for tag in form.tags)
-    seams = _seams_in(text, tags)
+    seams = _seams_in(text, tags, frozenset(tag for form in known for tag in form.headers))
     here = {tag for seam, _ in seams for tag in _any_of(tags).findall(seam[0])}
     total = sum(count * size for (_, size), count in seams.items())
-    found: list[tuple[float, Candidate]] = []
-    for form in known:
+    found: list[Candidate] = []
+    for form in known if only is None else [only]:
         if not here.isdisjoint(form.tags):
             signed = bool(form.own_words) and re.search(form.own_words, text) is not None
             first = form.name == preferred
             evidence = sum(n * size * _worth(form, seam, forgiving=False) for (seam, size), n in seams.items()) / total
-            rank = evidence + (_OWN_WORDS if signed else 0.0)
+            rank = evidence + (_OWN_WORDS if signed else 0.0) + (_FRAMED if _is_framed(form, text) else 0.0)
             if first and evidence:
                 lenient = (
                     sum(n * size * _worth(form, seam, forgiving=True) for (seam, size), n in seams.items()) / total
                 )
-                rank = lenient + PREFERENCE
-            found.append((rank, Candidate(form, evidence, here.issuperset(form.headers))))
-    return [candidate for _, candidate in sorted(found, key=lambda entry: (not entry[1].headed, -entry[0]))]
+                rank += lenient - evidence + PREFERENCE
+            decides = bool(form.decisive) and re.search(form.decisive, text) is not None
+            rank += _DECISIVE if decides else 0.0
+            found.append(Candidate(form, evidence, here.issuperset(form.headers), decides, rank))
+    return ranked(found)
+
+
+def ranked(found: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates in the order in which they are to be tried."""
+    return sorted(found, key=lambda candidate: (not candidate.headed, -candidate.rank))
 
 
 Seam = tuple[str, bool, bool]
@@ -76,11 +89,15 @@ def _any_of(tags: frozenset[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))))
 
 
-_REST = re.compile(r"(?:system|user|assistant|model)?\s*")
-"""What may stand between two tags of a seam, or after its last: the role in a header, and whitespace."""
+_REST, _REST_OF_HEADER = re.compile(r"\s*"), re.compile(r"(?:(?:system|user|assistant|model)\b)?\s*")
+"""What may stand between two tags of a seam, or after its last: whitespace, and the role in a header."""
+
+_DECISIVE, _FRAMED = 2.0, 1.0
+"""What it is worth that the text has something that only this family writes; and that it begins and ends as its prompts do,
+whatever tags the messages between may speak of."""
 
 
-def _seams_in(text: str, tags: frozenset[str]) -> Counter[tuple[Seam, int]]:
+def _seams_in(text: str, tags: frozenset[str], headers: frozenset[str]) -> Counter[tuple[Seam, int]]:
     """How often each seam is in the text, with how many characters of it are tags."""
     found: Counter[tuple[Seam, int]] = Counter()
     start = end = size = 0
@@ -91,7 +108,7 @@ def _seams_in(text: str, tags: frozenset[str]) -> Counter[tuple[Seam, int]]:
         if not size:
             start = match.start()
         size += match.end() - match.start()
-        rest = _REST.match(text, match.end())
+        rest = (_REST_OF_HEADER if match.group() in headers else _REST).match(text, match.end())
         end = rest.end() if rest else match.end()
     if size:
         found[_seam(text, start, end), size] += 1
@@ -109,10 +126,26 @@ def _worth(form: Format, seam: Seam, *, forgiving: bool) -> float:
     text, at_start, at_end = seam
     exact, bare = _patterns(form, at_start, at_end)
     if not bare.fullmatch("".join(text.split())):
-        return 0
+        return _FORGIVEN if forgiving and _lacks_bos(text, form) else 0
     if exact.fullmatch(text):
         return 2
     return _FORGIVEN if forgiving and _lacks_only(text, form) else 1
+
+
+def _lacks_bos(text: str, form: Format) -> bool:
+    """Whether the seam is the family's, but for ``<s>``, which people leave to the server, or write only once."""
+    return any(text == seam.replace(BOS, "") != seam for seams in form.seams for seam in seams)
+
+
+def _is_framed(form: Format, text: str) -> bool:
+    start, end = "".join(text[:200].split()), "".join(text[-200:].split())
+    openings, _, endings = _bare_seams(form)
+    return any(map(start.startswith, openings)) and any(map(end.endswith, endings))
+
+
+@cache
+def _bare_seams(form: Format) -> tuple[frozenset[str], ...]:
+    return tuple(frozenset("".join(seam.split()) for seam in seams) - {""} for seams in form.seams)
 
 
 def _lacks_only(text: str, form: Format) -> bool:

@@ -14,7 +14,7 @@ from functools import cache
 
 from puna.errors import DialogError
 from puna.formats.base import Finding, Format, Parsed
-from puna.formats.near_tags import NearTag, near_tags
+from puna.formats.near_tags import ZERO_WIDTH, NearTag, near_tags
 from puna.formats.slips import ERROR, NOTE, WARNING, Slip, Slips, Table
 from puna.messages import Role
 
@@ -33,6 +33,24 @@ SLIPS: Table = {
         "the prompt stands in a code fence, which the model would read too; remove it",
         "```\n<s>[INST] q [/INST]\n```",
         "llama2",
+    ),
+    "invisible-start": Slip(
+        WARNING,
+        "the prompt starts with a character that is not seen, such as a byte order mark; remove it",
+        "\ufeff<s>[INST] q [/INST]",
+        "llama2",
+    ),
+    "windows-line-ends": Slip(
+        WARNING,
+        "the lines end as on Windows; the family's line breaks are single characters",
+        "<s>[INST] <<SYS>>\r\nx\r\n<</SYS>>\r\n\r\nq [/INST]",
+        "llama2",
+    ),
+    "blank-edges": Slip(
+        NOTE,
+        "whitespace stands at an edge of this message; the family keeps it",
+        "<|im_start|>user\nq\n<|im_end|>\n<|im_start|>assistant\n",
+        "chatml",
     ),
     "tag-in-content": Slip(
         WARNING,
@@ -62,6 +80,8 @@ SLIPS: Table = {
 """What can be noted of a prompt in any family."""
 
 _FENCE = re.compile(r"\s*```[\w-]*\r?\n(?P<inside>.*?)\r?\n?```\s*", re.DOTALL)
+
+_INVISIBLE = re.compile(rf"[{ZERO_WIDTH}]+(?P<inside>.*)", re.DOTALL)
 
 _TAGS = re.compile(
     r"<\|[a-z_]{2,24}\|>|<\uff5c[^<>\uff5c\s]{2,24}\uff5c>|</?s>|<bos>|<(?:start|end)_of_turn>"
@@ -111,19 +131,52 @@ def read(form: Format, text: str) -> Parsed:
     Raises:
         DialogError: there is no message of the family in the text.
     """
-    fence = _FENCE.fullmatch(text)
-    if fence is not None and any(tag in text for tag in form.tags):
-        return _inside(form, text, *fence.span("inside"))
+    for wrapping, code in ((_FENCE, "code-fence"), (_INVISIBLE, "invisible-start")):
+        found = wrapping.fullmatch(text)
+        if found is not None and any(tag in text for tag in form.tags):
+            return _inside(form, text, *found.span("inside"), code)
+    return _bare(form, text)
+
+
+def _bare(form: Format, text: str) -> Parsed:
+    """The dialog in a prompt with nothing around it."""
     exact, refusal = _parsed(form, text)
-    if exact is not None and not _errors(exact):
-        return _with_contents(form, text, exact)
-    mended = mend(text, (form,))
-    again = _parsed(form, mended.text)[0] if mended.near else None
-    if again is not None and (exact is None or _errors(again) < _errors(exact)):
-        return _with_contents(form, text, _moved(again, mended, text))
+    mended = mend(text, (form,)) if exact is None or _errors(exact) or _starts_nearly(form, text) else None
+    if mended is not None and mended.near:
+        again = _parsed(form, mended.text)[0]
+        fewer = exact is None or (again is not None and _errors(again) < _errors(exact))
+        if again is not None and (fewer or (exact is not None and _errors(again) == 0 == _errors(exact))):
+            return _with_contents(form, text, _moved(again, mended, text))
     if exact is None:
         raise refusal or DialogError("the text cannot be read")
-    return _with_contents(form, text, exact)
+    return _with_contents(form, text, _with_line_ends(form, text, exact))
+
+
+def _starts_nearly(form: Format, text: str) -> bool:
+    """Whether the text begins with what is nearly a tag: a family that marks no system text would take it for one."""
+    start = text[:64].lstrip()
+    near = near_tags(start, _bracketed(form.tags))
+    return bool(near) and near[0].start == 0
+
+
+def _with_line_ends(form: Format, text: str, exact: Parsed) -> Parsed:
+    r"""With ``\r\n`` read as one line break, where the prompt has no other kind and then fewer slips."""
+    slips = sum(finding.severity != NOTE for finding in exact.findings)
+    breaks = [found.start() for found in re.finditer("\r\n", text)]
+    if not slips or not breaks or text.count("\n") != len(breaks):
+        return exact
+    again = _parsed(form, text.replace("\r\n", "\n"))[0]
+    if again is None or sum(finding.severity != NOTE for finding in again.findings) >= slips:
+        return exact
+    starts = tuple(place - n + 1 for n, place in enumerate(breaks))
+    there = Mended("", (), starts, tuple(-n - 1 for n in range(len(breaks))))
+    noted = Slips(SLIPS)
+    noted.note("windows-line-ends", breaks[0], breaks[0] + 2)
+    moved = (
+        replace(finding, start=there.original(finding.start), end=min(there.original(finding.end), len(text)))
+        for finding in again.findings
+    )
+    return replace(again, findings=_ordered([*moved, *noted.in_text_order()]))
 
 
 def _parsed(form: Format, text: str) -> tuple[Parsed | None, DialogError | None]:
@@ -149,12 +202,13 @@ def _moved(parsed: Parsed, mended: Mended, text: str) -> Parsed:
     return replace(parsed, findings=_ordered([*there, *slips.in_text_order()]))
 
 
-def _inside(form: Format, text: str, start: int, end: int) -> Parsed:
-    """What stands in a code fence."""
-    parsed = read(form, text[start:end])
+def _inside(form: Format, text: str, start: int, end: int, code: str) -> Parsed:
+    """What stands in a code fence, or after invisible characters."""
+    parsed = _bare(form, text[start:end])
     slips = Slips(SLIPS)
-    slips.note("code-fence", 0, start, "")
-    slips.note("code-fence", end, len(text), "")
+    for edge in ((0, start), (end, len(text))):
+        if edge[0] < edge[1]:
+            slips.note(code, *edge, "")
     there = (replace(finding, start=finding.start + start, end=finding.end + start) for finding in parsed.findings)
     return replace(parsed, findings=_ordered([*there, *slips.in_text_order()]))
 
@@ -173,6 +227,8 @@ def _with_contents(form: Format, text: str, parsed: Parsed) -> Parsed:
             if span not in noted:
                 slips.note(code, *span)
         at = place + len(message.content) if place >= 0 else at
+        if message.content != message.content.strip() and message.role is not Role.SYSTEM and not parsed.open:
+            slips.note("blank-edges", min(begin, len(text)), min(begin + len(message.content), len(text)))
     if parsed.dialog and parsed.dialog[-1].role is Role.ASSISTANT and not parsed.open and not parsed.announced:
         slips.note("ends-with-answer", len(text), len(text))
     found = slips.in_text_order()

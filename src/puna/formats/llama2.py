@@ -52,6 +52,11 @@ class Llama2(TurnWriter):
         return parse(text)
 
     @property
+    def decisive(self) -> str:
+        """A system text in its tags, at the beginning of a turn."""
+        return r"(?:\A|\[INST\]|<s>)\s*<<SYS>>"
+
+    @property
     def misspelt(self) -> tuple[str, ...]:
         """With a backslash, as a published workshop teaches it."""
         return EOS_TYPO, END_INST_TYPO, END_SYS_TYPO

@@ -130,7 +130,7 @@ class Cutter:
                 self._at = tag.start
                 return (start, tag.start), None
             self._next += 1
-            if tag.mark is Mark.EOS and (not tag.typo or self._turn_follows(self._next - 1)):
+            if tag.mark is Mark.EOS and (self._turn_follows(self._next - 1) or not (tag.typo or self._is_quoted())):
                 self._at = tag.end
                 return (start, tag.start), tag
             if tag.mark is Mark.END_INST and blank:
@@ -141,6 +141,13 @@ class Cutter:
                 blank = False
         self._at = len(self._text)
         return (start, self._at), None
+
+    def _is_quoted(self) -> bool:
+        """Whether the ``</s>`` just passed is spoken of: words go on right after it, and another one ends the answer."""
+        if self._next == len(self._tags) or self._tags[self._next].mark is not Mark.EOS:
+            return False
+        after, ends = self._tags[self._next - 1].end, self._tags[self._next]
+        return not self._blank(after, ends.start) and self._text[after] not in "\r\n" and self._turn_follows()
 
     def _turn_follows(self, n: int | None = None) -> bool:
         """Whether nothing but whitespace stands between a ``<s>`` or ``</s>`` and the next turn, or the end.

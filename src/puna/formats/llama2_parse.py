@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from puna.errors import DialogError
 from puna.formats.base import Parsed
 from puna.formats.llama2_cut import Cutter, Span, Turn
 from puna.formats.llama2_slips import SLIPS
-from puna.formats.llama2_tags import BOS, END_INST, EOS, INST, SYS, Mark, Tag
+from puna.formats.llama2_tags import BOS, END_INST, END_INST_TYPO, EOS, INST, SYS, Mark, Tag
 from puna.formats.llama2_text import Texts
 from puna.formats.slips import Slips
+from puna.formats.tags import FOREIGN_END
 from puna.messages import Dialog, Message, Role
+
+_PROSE = re.compile(r"\[/?INST\][.,:;)\"'`\u3001\u3002\u3068\u306f]")
+"""A tag in a sentence: nobody begins a question, or an answer, with a full stop."""
 
 _SURE, _LIKELY, _HALF, _HARDLY = 0.99, 0.95, 0.6, 0.3
 
@@ -40,9 +46,14 @@ def parse(text: str) -> Parsed:
 def _confidence(text: str, turns: list[Turn], *, clean: bool) -> float:
     """How surely somebody wrote a prompt, and not a text about prompts: it starts with a tag, or ends with one."""
     starts = text.lstrip().startswith((BOS, INST, SYS))
+    closes = END_INST in text or END_INST_TYPO in text
+    if _PROSE.search(text) or not (closes or BOS in text or SYS in text):
+        return _HARDLY
     if starts and any(turn.closed for turn in turns):
         return _SURE if clean else _LIKELY
-    return _HALF if starts or text.rstrip().endswith(END_INST) else _HARDLY
+    asks = text.rstrip().endswith(END_INST) and INST in text
+    begins = text.lstrip().removeprefix(BOS).lstrip().startswith((INST, SYS))
+    return _HALF if begins or asks else _HARDLY
 
 
 class _Reader:
@@ -97,13 +108,25 @@ class _Reader:
             # Somebody who wraps a question in <s> ... </s> asks it; nobody asks for what follows an empty answer.
             self.slips.note("stray-eos", turn.answer[0], turn.eos.end, "")
             return
-        self._say(Role.ASSISTANT, self._texts.answer(turn.answer, ended=turn.eos is not None, is_open=is_last))
-        if turn.eos is None and is_last:
+        span = self._without_foreign_end(turn.answer, ended=turn.eos is not None)
+        ended = turn.eos is not None or span != turn.answer
+        self._say(Role.ASSISTANT, self._texts.answer(span, ended=ended, is_open=is_last))
+        if not ended and is_last:
             self.open = True
-        elif turn.eos is None:
-            self.slips.note("no-eos-in-history", turn.answer[1], turn.answer[1], EOS)
-        elif turn.eos.typo:
+        elif not ended:
+            begin = span[0] + len(self._text[slice(*span)].rstrip())
+            self.slips.note("no-eos-in-history", begin, span[1], f" {EOS}")
+        elif turn.eos is not None and turn.eos.typo:
             self.slips.note("backslash-s-typo", turn.eos.start, turn.eos.end, EOS)
+
+    def _without_foreign_end(self, span: Span, *, ended: bool) -> Span:
+        """An answer that another family's tag ends, without it."""
+        found = FOREIGN_END.search(self._text, max(span[0], span[1] - 200), span[1])
+        if found is None or found.start() <= span[0]:
+            return span
+        # The space before the right tag is the answer's own affair.
+        self.slips.note("foreign-end", found.start(), found.end(), "" if ended else EOS)
+        return span[0], found.start()
 
     def _no_answer(self, span: Span, *, is_last: bool) -> None:
         if not is_last:

@@ -6,7 +6,7 @@ of vLLM, llama.cpp, transformers, FastChat and axolotl on Llama 2 prompts, read 
 
 from __future__ import annotations
 
-from puna.formats.slips import ERROR, WARNING, Slip, Table
+from puna.formats.slips import ERROR, NOTE, WARNING, Slip, Table
 
 
 def _slip(severity: str, message: str, example: str) -> Slip:
@@ -35,6 +35,11 @@ SLIPS: Table = {
         ERROR,
         "the answer before this turn is not ended; write a space and </s> after it",
         "<s>[INST] q [/INST] a <s>[INST] r [/INST]",
+    ),
+    "foreign-end": _slip(
+        ERROR,
+        "another family's tag ends the answer; write a space and </s>",
+        "<s>[INST] q [/INST] a<|im_end|><s>[INST] r [/INST]",
     ),
     "backslash-s-typo": _slip(
         ERROR,
@@ -123,6 +128,11 @@ SLIPS: Table = {
         WARNING,
         "the blank line after <</SYS>> is not empty; write exactly two line breaks",
         "<s>[INST] <<SYS>>\nx\n<</SYS>>\n \nq [/INST]",
+    ),
+    "system-space-before-user": _slip(
+        NOTE,
+        "whitespace stands between the blank line after <</SYS>> and the text; Llama 2 keeps it, but few mean it",
+        "<s>[INST] <<SYS>>\nx\n<</SYS>>\n\n q [/INST]",
     ),
     "system-open-tag-twice": _slip(
         ERROR, "<<SYS>> stands where <</SYS>> belongs", "<s>[INST] <<SYS>>\nx\n<<SYS>>\n\nq [/INST]"

@@ -114,6 +114,9 @@ class Texts:
         if closed:
             self._check_right(start, end, "no-space-before-close")
         if raw.startswith("\n\n"):
+            if raw[2].isspace():
+                blanks = len(raw[2:]) - len(raw[2:].lstrip())
+                self._slips.note("system-space-before-user", start + 2, start + 2 + blanks)
             return raw[2:].rstrip()
         breaks = raw[: len(raw) - len(raw.lstrip())].count("\n")
         code = ("system-no-newlines", "system-one-newline")[breaks] if breaks <= 1 else "system-blank-line"

@@ -93,7 +93,7 @@ def _dated(name: str, title: str, *, clocked: bool = False) -> Dated:
         bos=BOS,
         generation=LLAMA3.generation,
         standing=_standing(STILL),
-        standing_pattern=r"Cutting Knowledge Date: [^\n]{1,40}\nToday Date: [^\n]{1,40}\n\n",
+        standing_pattern=r"Cutting Knowledge Date: [^\r\n]{1,40}\nToday Date: [^\r\n]{1,40}\n\n",
         clocked=clocked,
     )
 

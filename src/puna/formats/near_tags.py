@@ -26,6 +26,7 @@ _ALIKE = {
     "\u2581": "_ ",
     ":": "\uff1a\u2236",
 }
+_BARS = "|\uff5c"
 _CYRILLIC = dict(zip("aceiopsxyABCEHIKMNOPSTXY", "асеіорѕхуАВСЕНІКМΝОРЅТХҮ", strict=True))
 _ESCAPED = {"<": "&lt;", ">": "&gt;"}
 
@@ -76,13 +77,15 @@ def _likeness(one: str, other: str) -> float:
 def _near(tag: str) -> str:
     """A tag in any near spelling. Blanks are near just inside the brackets: ``[ INST ]``, ``< s >``."""
     between, blanks = rf"[{ZERO_WIDTH}]{{0,4}}", rf"[{ZERO_WIDTH} \t]{{0,4}}"
-    parts = [f"{_character(c)}{'?' if _may_be_missing(tag, n) else ''}" for n, c in enumerate(tag)]
-    return f"{parts[0]}{blanks}{between.join(parts[1:-1])}{blanks}{parts[-1]}"
-
-
-def _may_be_missing(tag: str, n: int) -> bool:
-    """One of two brackets, or a bar: ``<SYS>>``, ``<|im_end>``."""
-    return tag[n] in "|\uff5c" or (tag[n] in "<>" and 0 < n < len(tag) - 1)
+    # One bracket of two, or one bar, may be missing: <SYS>>, <|im_end>. Without either bar, <user> is XML.
+    doubled = [n for n, c in enumerate(tag) if c in _BARS or (c in "<>" and 0 < n < len(tag) - 1)]
+    ways = []
+    for missing in doubled or [-1]:
+        parts = [f"{_character(c)}{'?' if n == missing else ''}" for n, c in enumerate(tag)]
+        if tag[1] in _BARS:
+            parts[1], parts[-2] = f"{parts[1]}{blanks}", f"{blanks}{parts[-2]}"
+        ways.append(f"{parts[0]}{blanks}{between.join(parts[1:-1])}{blanks}{parts[-1]}")
+    return f"(?:{'|'.join(ways)})"
 
 
 def _character(character: str) -> str:

@@ -14,18 +14,14 @@ from puna.formats.base import Parsed
 from puna.formats.gaps import note_gaps, note_order
 from puna.formats.slips import NOTE, Slips
 from puna.formats.spans import Span
-from puna.formats.tagging import CLOSE, HEADER, SEQUENCE, Tagging, tagging_of
+from puna.formats.tagging import HEADER, SEQUENCE, Mark, tagging_of
+from puna.formats.tags import FOREIGN_END
 from puna.formats.turn_slips import SLIPS
 from puna.formats.turns import Place, TurnWriter
 from puna.messages import Dialog, Message, Role
 
 _LINE, _BLANKS = re.compile(r":?[ \t]*(?:\r?\n)?"), re.compile(r":?\s*")
 """What people write after a header in place of the family's own line break, or space."""
-
-_FOREIGN_END = re.compile(
-    r"\s{0,64}(?:</s>|<\\s>|<\|eot_id\|>|<\|eot\|>|<\|im_end\|>|<\|end\|>|<\|endoftext\|>|<\|end_of_text\|>"
-    r"|<end_of_turn>|<\uff5cend\u2581of\u2581sentence\uff5c>)\s{0,64}\Z"
-)
 
 
 def read(form: TurnWriter, text: str, *, tagged: TurnWriter | None = None) -> Parsed:
@@ -51,7 +47,7 @@ def read(form: TurnWriter, text: str, *, tagged: TurnWriter | None = None) -> Pa
     clean = all(finding.severity == NOTE for finding in findings)
     return Parsed(
         format=form.name,
-        confidence=_confidence(reader.tagging, text, clean=clean),
+        confidence=_confidence(reader, clean=clean),
         dialog=dialog,
         open=reader.open,
         findings=findings,
@@ -70,10 +66,14 @@ def _is_empty_system(span: Span) -> bool:
     return span.role is Role.SYSTEM and span.start == span.end
 
 
-def _confidence(tagging: Tagging, text: str, *, clean: bool) -> float:
+def _confidence(reader: _Reader, *, clean: bool) -> float:
     """How surely somebody wrote a prompt in this family, and not a text about prompts: it starts or ends with a tag."""
-    if tagging.at_start.match(text):
+    text, tagging = reader.text, reader.tagging
+    starts = tagging.at_start.match(text) is not None
+    if starts and (reader.closed or reader.announced):
         return 0.98 if clean else 0.95
+    if starts:
+        return 0.6 if reader.exact else 0.3
     return 0.6 if tagging.at_end.search(text, max(0, len(text) - 200)) else 0.3
 
 
@@ -128,6 +128,7 @@ def _without_own_words(form: TurnWriter, text: str, spans: list[Span]) -> tuple[
 class _Turn:
     role: Role
     start: int
+    untagged: bool = False
 
 
 class _Reader:
@@ -141,6 +142,8 @@ class _Reader:
         self.open = False
         self.announced = False
         self.tagged = False
+        self.closed = False
+        self.exact = True
         self._turn: _Turn | None = None
         self._at = 0
         answers = self.tagging.closes[Role.ASSISTANT]
@@ -150,23 +153,46 @@ class _Reader:
         marks = list(self.tagging.find(self.text))
         self.tagged = any(mark.kind is not SEQUENCE for mark in marks)
         for n, mark in enumerate(marks):
-            follows = n + 1 < len(marks) and self._blank(mark.end, marks[n + 1].start)
-            if mark.kind is HEADER:
+            after = marks[n + 1] if n + 1 < len(marks) else None
+            turn = self._turn
+            if mark.kind is HEADER and turn is not None and self._closes_instead(turn, mark, after):
+                self._close(turn, mark.start, mark.end)
+            elif mark.kind is HEADER:
                 self._header(mark.role, mark.start, mark.end, mark.word)
-            elif mark.kind is CLOSE and self._turn is not None:
-                if mark.tag in self.tagging.closes[self._turn.role]:
-                    self._close(self._turn, mark.start, mark.end)
+            elif turn is not None:
+                self._inside(turn, mark, after)
             elif mark.tag in self._ends_untagged and not self._blank(self._at, mark.start):
                 self._close(self._untagged(self._at), mark.start, mark.end)
-            elif self._turn is not None:
-                # A <s> in the middle of a message is the author's own, one before the next header is not.
-                if mark.kind is SEQUENCE and follows and marks[n + 1].kind is HEADER:
-                    self._end_unclosed(self._turn, mark.start)
-                    self._at = mark.end
             else:
-                self._outside(mark.start)
+                self._outside(mark.start, is_header=False)
                 self._at = mark.end
         self._finish()
+
+    def _inside(self, turn: _Turn, mark: Mark, after: Mark | None) -> None:
+        """A tag in the middle of a message: its end, a slip, or words of the author's."""
+        if mark.kind is SEQUENCE:
+            # A <s> in the middle of a message is the author's own, one before the next header is not.
+            if after is not None and after.kind is HEADER and self._blank(mark.end, after.start):
+                self._end_unclosed(turn, mark.start)
+                self._at = mark.end
+        elif mark.tag in self.tagging.closes[turn.role]:
+            if not self._is_quoted(turn, mark, after):
+                self._close(turn, mark.start, mark.end)
+        elif turn.untagged and self._blank(turn.start, mark.start):
+            self._turn = self._untagged(mark.end)  # the question is closed twice
+
+    def _closes_instead(self, turn: _Turn, mark: Mark, after: Mark | None) -> bool:
+        """Whether a tag that begins a question stands where one should end: an answer's end comes next."""
+        untagged = self.tagging.answers_untagged
+        if not untagged or turn.role is not Role.USER or self._blank(turn.start, mark.start):
+            return False
+        return mark.role is Role.USER and after is not None and after.tag in self.tagging.closes[Role.ASSISTANT]
+
+    def _is_quoted(self, turn: _Turn, mark: Mark, after: Mark | None) -> bool:
+        """Whether a closing tag is spoken of: words go on right after it, and another one ends them."""
+        if turn.untagged or after is None or after.tag != mark.tag or self._blank(mark.end, after.start):
+            return False
+        return not self.text.startswith(("\n", "\r"), mark.end)
 
     def _header(self, role: Role | None, start: int, end: int, word: str) -> None:
         if role is None:
@@ -182,13 +208,14 @@ class _Reader:
         if self.text.startswith(trail, end):
             begin = end + len(trail)
         else:
+            self.exact = False
             spelled = (_LINE if "\n" in trail else _BLANKS).match(self.text, end)
             begin = spelled.end() if spelled else end
         self._turn, self._at = _Turn(role, begin), begin
 
     def _close(self, turn: _Turn, start: int, end: int) -> None:
         self._say(turn, start, self.tagging.lead[turn.role])
-        self._turn, self._at = None, end
+        self._turn, self._at, self.closed = None, end, True
         if turn.role is Role.USER and self.tagging.answers_untagged:
             self._turn = self._untagged(end)
 
@@ -196,13 +223,14 @@ class _Reader:
         """An answer that no tag begins, after what ends at ``end``."""
         before = self.form.assistant.before
         self._at = end + len(before) if self.text.startswith(before, end) else end
-        return _Turn(Role.ASSISTANT, self._at)
+        return _Turn(Role.ASSISTANT, self._at, untagged=True)
 
     def _end_unclosed(self, turn: _Turn, end: int) -> None:
         """End a message where the next one begins. A header without anything after it announced an answer in vain."""
         self._turn = None
         self._at = end
         if not self.tagging.closes[turn.role]:
+            self.closed = True
             self._say(turn, end, self.tagging.lead[turn.role])
         elif not self._blank(turn.start, end):
             self._say(turn, self._without_foreign_end(turn.start, end), " ")
@@ -224,15 +252,16 @@ class _Reader:
 
     def _without_foreign_end(self, start: int, end: int) -> int:
         """Where a message ends that another family's tag ends."""
-        found = _FOREIGN_END.search(self.text, max(start, end - 200), end)
+        found = FOREIGN_END.search(self.text, max(start, end - 200), end)
         return found.start() if found else end
 
-    def _outside(self, end: int) -> None:
+    def _outside(self, end: int, *, is_header: bool = True) -> None:
         """Words between two messages are a system text where the family marks none, else the user's."""
         start, self._at = self._at, end
         system = None if self.spans else self.form.system
         if system is not None and not system.before:
-            if not self._blank(start, end) or (system.after and self.text[start:end] == system.after):
+            # Just what would stand after a system text is an empty one, if a message follows.
+            if not self._blank(start, end) or (is_header and system.after and self.text[start:end] == system.after):
                 self._say(_Turn(Role.SYSTEM, start), end, system.after)
         elif not self._blank(start, end):
             self._say(_Turn(Role.USER, start), end, " ", stray=True)

@@ -19,6 +19,7 @@ _SEQUENCE = ("<s>", "<bos>", "<|begin_of_text|>", "<|endoftext|>", "<\uff5cbegin
 _ROLE = re.compile(r"(?<![A-Za-z_])(?:system|user|assistant|model)(?![A-Za-z_])")
 _WORDS: Mapping[str, Role] = {
     "system": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT, "model": Role.ASSISTANT,
+    "human": Role.USER, "ai": Role.ASSISTANT, "bot": Role.ASSISTANT, "gpt": Role.ASSISTANT,
 }  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def tagging_of(form: TurnWriter) -> Tagging:
 def _loose(worded: Mapping[Role, str]) -> str:
     """Any spelling of the headers that hold the role as a word: other case, blanks around it."""
     before, after = map(re.escape, _ROLE.split(next(iter(worded.values())), maxsplit=1))
-    known, blank = "(?i:system|user|assistant|model)", "[ \\t]{0,8}"
+    known, blank = f"(?i:{'|'.join(_WORDS)})", "[ \\t]{0,8}"
     if not after:
         # Anything else than a role is one only where a line ends with it: people also write about these tags.
         return rf"{before}{blank}(?P<word>{known}(?=[\s:<]|\Z)|[A-Za-z_]{{1,32}}(?={blank}\r?\n))"

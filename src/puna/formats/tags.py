@@ -46,3 +46,10 @@ _ATOM = re.compile(
 def atoms(text: str) -> list[str]:
     """The single tags in what a family writes, such as ``<|im_start|>`` in ``<|im_start|>user``."""
     return _ATOM.findall(text)
+
+
+FOREIGN_END = re.compile(
+    r"\s{0,64}(?:</s>|<\\s>|<\|eot_id\|>|<\|eot\|>|<\|im_end\|>|<\|end\|>|<\|endoftext\|>|<\|end_of_text\|>"
+    r"|<end_of_turn>|<eos>|<\uff5cend\u2581of\u2581sentence\uff5c>)\s{0,64}\Z"
+)
+"""A tag that ends a message in some family, at the end of a message, where its own family should have ended it."""

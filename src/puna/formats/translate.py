@@ -56,6 +56,7 @@ def write(parsed: Parsed, target: Writer) -> Translated:
     if parsed.implied_system is not None and target.name != parsed.format:
         # The author's model read this sentence; another one's format does not bring it.
         dialog = Dialog((Message(Role.SYSTEM, parsed.implied_system), *dialog))
+        changes.append(f"the system sentence that {parsed.format} writes by itself became a system message")
     if isinstance(target, TurnWriter):
         adapted = adapt(dialog, target)
         dialog, changes = adapted.dialog, [*changes, *adapted.changes]

@@ -69,10 +69,21 @@ class TurnWriter:
     skips_empty_system: bool = False
     thought_end: str = ""
 
+    def _untagged_answers(self, dialog: Dialog) -> Iterator[str]:
+        for n, message in enumerate(dialog):
+            if message.role is _ASSISTANT and (not n or dialog[n - 1].role is not _USER):
+                yield f"{self.title} has no tag before an answer, and message {n} follows no question that could tell it"
+                return
+
     @cached_property
     def headers(self) -> tuple[str, ...]:
         """Those of the tags that begin a user's message."""
         return tuple(tag for tag in atoms(self.user.before) if tag != BOS)
+
+    @property
+    def decisive(self) -> str:
+        """What no other family writes, as a regular expression."""
+        return ""
 
     @property
     def misspelt(self) -> tuple[str, ...]:
@@ -150,11 +161,17 @@ class TurnWriter:
             turns = self._plain(dialog.messages, since)
         elif place is Place.FRONT:
             turns = self._fronting(dialog, since)
-        elif place is not Place.NONE and dialog.messages and dialog.messages[0].role is _SYSTEM:
+        elif self._folds(dialog):
             turns = self._folding(dialog, since)
         else:
             turns = self._plain(dialog.messages, since)
         return self._left_open(turns, dialog) if is_open else turns
+
+    def _folds(self, dialog: Dialog) -> bool:
+        """Whether there is a system text to put into a user message, and a message to put it into."""
+        if self.place is Place.NONE or dialog.system is None:
+            return False
+        return self.place is Place.LAST_USER or len(dialog) < 2 or dialog[1].role is _USER
 
     def _plain(self, messages: tuple[Message, ...], since: int) -> Iterator[Turn]:
         (user, assistant, late), thought_end = self._tags, self.thought_end
@@ -266,6 +283,16 @@ class TurnWriter:
                 f"{self.title} has no system message after the first; its template writes message {late[0]} as a turn "
                 f"that begins {self.late_system.before!r}"
             )
+        if (
+            late
+            and self.system is not None
+            and not self.system.before
+            and self.place is Place.TURN
+            and not self.alternates
+        ):
+            yield f"{self.title} writes message {late[0]}, a system message, without a tag that tells it from its neighbours"
+        if not self.alternates and not atoms(self.assistant.before):
+            yield from self._untagged_answers(dialog)
         if late and self.place is Place.FRONT:
             yield f"{self.title} writes all system texts at the very beginning; message {late[0]} was moved there"
         if self.thought_end and any(self.thought_end in m.content for m in dialog if m.role is _ASSISTANT):
