@@ -62,6 +62,7 @@ READ = [
         [(S, "x"), (U, "q"), (A, "a"), (U, "r")],
     ),
     ("[INST] q [/INST] a </s>[INST] r [/INST]", "llama2", [(U, "q"), (A, "a"), (U, "r")]),
+    ("<s><s>[INST] q [/INST]", "llama2", [(U, "q")]),
     ("<s> [INST] q [/INST] a</s> [INST] r [/INST]", "mistral-v1", [(U, "q"), (A, "a"), (U, "r")]),
     ("<s>[INST] q[/INST] a</s>[INST] r[/INST]", "mistral-v3", [(U, "q"), (A, "a"), (U, "r")]),
     ("<s>[INST] a[/INST][/INST] b</s>[INST] c[/INST]", "mistral-v3", [(U, "a"), (A, "b"), (U, "c")]),

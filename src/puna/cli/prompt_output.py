@@ -10,6 +10,7 @@ from puna.dialog.prune import Fit
 from puna.formats.base import Finding, Format, Parsed
 from puna.generation import Kind, Segment
 from puna.tokens.base import Tokenizer, encode
+from puna.tokens.decoding import Decoder
 
 
 def exact(text: str) -> None:
@@ -80,8 +81,11 @@ def tokens(tokenizer: Tokenizer, segments: Sequence[Segment], *, as_json: bool) 
         return
     control = set(tokenizer.control.values())
     contents = sum(segment.kind is Kind.CONTENT for segment in segments)
+    decoder = Decoder(tokenizer)
+    print(f"{'id':>8}  {'piece':<24}text that it adds, once its characters are whole")
     for token, piece in zip(ids, pieces, strict=True):
-        print(f"{token:>8}  {piece!r}{'  control' if token in control else ''}")
+        text = decoder.push(token)
+        print(f"{token:>8}  {piece!r:<24}{'control' if token in control else repr(text)}")
     print(f"{len(ids)} tokens, {sum(token in control for token in ids)} of them control; {contents} contents")
 
 

@@ -191,7 +191,7 @@ def _best(text: str, found: list[Candidate], own: str | None) -> Parsed | None:
         except DialogError:
             continue
         others = [other for other in found[n + 1 :] if other.headed and other.form is not form]
-        twin = None if candidate.decided or form is mine or not _is_amiss(parsed) else _twin(text, others)
+        twin = None if candidate.decided or form is mine or not _is_amiss(parsed) else _twin(text, others, candidate)
         if twin is not None and form is not LLAMA2:
             form, parsed = twin
         elif twin is not None:
@@ -219,14 +219,19 @@ def _is_amiss(parsed: Parsed) -> bool:
     return any(finding.severity != NOTE for finding in parsed.findings)
 
 
-def _twin(text: str, others: list[Candidate]) -> tuple[Format, Parsed] | None:
-    """The first of the other families that would write the text just so."""
+def _twin(text: str, others: list[Candidate], best: Candidate) -> tuple[Format, Parsed] | None:
+    """The first of the other families that would write the text just so.
+
+    With whitespace at the ends of messages it must have as much evidence: else these are the best one's slips.
+    """
     for other in others[:_TWINS] if len(text) <= _LONG else ():
         try:
             parsed = read(other.form, text)
         except DialogError:
             continue
-        if not _is_amiss(parsed) and not {finding.code for finding in parsed.findings} & _DOUBTFUL:
+        equal = best.form is not LLAMA2 and other.evidence >= best.evidence
+        doubtful = _DOUBTFUL - {"blank-edges"} if equal else _DOUBTFUL
+        if not _is_amiss(parsed) and not {finding.code for finding in parsed.findings} & doubtful:
             return other.form, parsed
     return None
 

@@ -52,6 +52,7 @@ def candidates(text: str, forms: Iterable[Format], preferred: str, only: Format 
     A family's own system sentence in the text is evidence beyond the tags. Linear in the length of the text.
     """
     known = list(forms)
+    text = _DOUBLED.sub(r"\1", text, count=1)  # a slip of every family, and evidence of none
     tags = frozenset(tag for form in known for tag in form.tags)
     seams = _seams_in(text, tags, frozenset(tag for form in known for tag in form.headers))
     here = {tag for seam, _ in seams for tag in _any_of(tags).findall(seam[0])}
@@ -91,6 +92,8 @@ def _any_of(tags: frozenset[str]) -> re.Pattern[str]:
 
 _REST, _REST_OF_HEADER = re.compile(r"\s*"), re.compile(r"(?:(?:system|user|assistant|model)\b)?\s*")
 """What may stand between two tags of a seam, or after its last: whitespace, and the role in a header."""
+
+_DOUBLED = re.compile(r"\A(<s>|<bos>|<\|begin_of_text\|>|<\uff5cbegin\u2581of\u2581sentence\uff5c>)(?:\s*\1)+")
 
 _DECISIVE, _FRAMED = 2.0, 1.0
 """What it is worth that the text has something that only this family writes; and that it begins and ends as its prompts do,
@@ -140,7 +143,8 @@ def _lacks_bos(text: str, form: Format) -> bool:
 def _is_framed(form: Format, text: str) -> bool:
     start, end = "".join(text[:200].split()), "".join(text[-200:].split())
     openings, _, endings = _bare_seams(form)
-    return any(map(start.startswith, openings)) and any(map(end.endswith, endings))
+    begins = any(start.startswith(opening) for opening in openings if opening != BOS)
+    return begins and any(map(end.endswith, endings))
 
 
 @cache
