@@ -184,6 +184,18 @@ def test_fit_counts_exactly_and_says_what_it_dropped(prompt, policy):
     assert all(entry["tokens"] > 0 and entry["why"] for entry in said["dropped"])
 
 
+def test_fit_shows_where_the_window_s_tokens_go(prompt):
+    vocabulary = str(oracle("formats/llama2.tokenizer.model"))
+    done = prompt("fit", "--format", "llama2", "--context", "600", "--reserve", "100", "--pin", "3", "--tokenizer", vocabulary,
+                  "-", given=long_chat(30))  # fmt: skip
+    bar, parts, total, kept, *dropped = done.out.splitlines()
+    assert set("SPhT.=") <= set(bar)
+    assert sum(int(n) for n in re.findall(r"-?\d+", parts)) == 600
+    assert total.endswith("= 600 tokens of context")
+    assert kept.startswith("kept ")
+    assert all(line.startswith("dropped ") for line in dropped)
+
+
 def test_fit_refuses_with_the_numbers_and_the_ways_out(prompt):
     vocabulary = str(oracle("formats/llama2.tokenizer.model"))
     given = {"messages": [{"role": "user", "content": "word " * 500}]}

@@ -151,22 +151,26 @@ def _tokens(args: argparse.Namespace) -> int:
 
 
 def _fit(args: argparse.Namespace) -> int:
+    from puna.dialog.budget import budget_of
     from puna.dialog.prune import fit
     from puna.formats.counting import PromptCounter
     from puna.tokens.cache import Cached
 
     form, dialog = _format(args), prompt_files.dialog(args.file)
     tokenizer = prompt_files.tokenizer(args.tokenizer)
+    counter = PromptCounter(form, Cached(tokenizer))
     found = fit(
         dialog,
-        PromptCounter(form, Cached(tokenizer)),
+        counter,
         context=args.context,
         reserve=args.reserve,
         policy=args.policy,
         pinned=args.pin,
         low_mark=args.low_mark,
     )
-    prompt_output.fit(found, as_json=args.json)
+    pinned = [found.kept.index(n) for n in args.pin]
+    budget = budget_of(found.dialog, counter, context=args.context, reserve=args.reserve, pinned=pinned)
+    prompt_output.fit(found, budget, as_json=args.json)
     prompt_output.notes((*form.remarks(found.dialog), *prompt_files.mismatches(form, tokenizer)))
     return 0
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 
+from puna.dialog.budget import Budget
 from puna.dialog.prune import Fit
 from puna.formats.base import Finding, Format, Parsed
 from puna.generation import Kind, Segment
@@ -89,13 +90,19 @@ def tokens(tokenizer: Tokenizer, segments: Sequence[Segment], *, as_json: bool) 
     print(f"{len(ids)} tokens, {sum(token in control for token in ids)} of them control; {contents} contents")
 
 
-def fit(found: Fit, *, as_json: bool) -> None:
-    """Which messages stay, and why the others do not."""
+_PARTS = {"overhead": "O", "system": "S", "pinned": "P", "history": "h", "turn": "T", "free": ".", "reserve": "="}
+
+
+def fit(found: Fit, budget: Budget, *, as_json: bool) -> None:
+    """Where the window's tokens go, which messages stay, and why the others do not."""
     if as_json:
         print(json.dumps(found.as_json(), ensure_ascii=False))
         return
-    free = found.context - found.reserve - found.prompt_tokens
-    print(f"{found.prompt_tokens} prompt + {found.reserve} reserved + {free} free = {found.context} tokens of context")
+    parts = budget.as_json()
+    print(budget.bar())
+    print("  ".join(f"{sign} {name} {parts[name]}" for name, sign in _PARTS.items() if parts[name]))
+    said = f"{found.prompt_tokens} prompt + {found.reserve} reserved + {budget.free} free"
+    print(f"{said} = {found.context} tokens of context")
     print(f"kept {len(found.kept)} messages: {_ranges(found.kept)}")
     for entry in found.dropped:
         print(f"dropped {entry.index:<4} {entry.role:<10} {entry.tokens:>6} tokens  {entry.why}")
