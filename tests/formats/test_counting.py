@@ -97,3 +97,20 @@ def test_costs_of_a_template_share_out_what_it_writes() -> None:
     assert counter.costs(Dialog()) == ()
     assert costs[1] == costs[0] + 1
     assert abs(sum(costs) - counter.prompt(dialog("one", "two three"))) <= 2
+
+
+class Plain(Words):
+    """A vocabulary without any of the family's tags: the whole prompt is one run."""
+
+    @property
+    def control(self) -> Mapping[str, int]:
+        return {}
+
+
+def test_costs_are_counted_in_linear_time_also_where_nothing_ends_a_run() -> None:
+    words = Plain()
+    asked = dialog(*("word " * 20 for _ in range(2001)))
+    costs = PromptCounter(FORMATS["llama3"], words).costs(asked)
+    assert len(costs) == 2001
+    # Each message with a few thousand characters before it, not with all that came before.
+    assert words.encoded < 2001 * 3 * 5000

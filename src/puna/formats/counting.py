@@ -17,6 +17,10 @@ from puna.messages import Dialog, Message, Role
 from puna.tokens.base import Running, Tokenizer
 
 
+_LONG_RUN = 4000
+"""Characters of plain text from which a joint between two messages is counted as if a token ended there."""
+
+
 @dataclass(frozen=True)
 class PromptCounter:
     """Counts prompts of one model. The tokenizer should keep what it has encoded (``puna.tokens.cache``)."""
@@ -56,7 +60,8 @@ class PromptCounter:
         for n, turn in zip(_order(form, dialog), form.turns(dialog), strict=True):
             after = state.push(_segments((turn,)))
             costs[n] = after.count - state.count
-            state = after
+            # Where no control token closes a run, each message would be encoded with all before it.
+            state = after if len(after.pending) < _LONG_RUN else Running(self.tokenizer, after.count)
         return tuple(costs)
 
 
