@@ -16,7 +16,6 @@ from puna.generation import Segment
 from puna.messages import Dialog, Message, Role
 from puna.tokens.base import Running, Tokenizer
 
-
 _LONG_RUN = 4000
 """Characters of plain text from which a joint between two messages is counted as if a token ended there."""
 
