@@ -114,6 +114,13 @@ def test_a_system_turn_where_there_can_be_none_is_named_not_stumbled_over() -> N
         assert catalog.parse(f"<bos><start_of_turn>system\nx<end_of_turn>\n{rest}", "gemma3").findings
 
 
+@pytest.mark.parametrize("end", [" ", "x", "\n\n"])
+def test_a_long_first_message_is_searched_for_a_system_text_in_linear_time(end: str) -> None:
+    text = "<bos><start_of_turn>user\n" + " a\n\n" * 200_000 + end + "<end_of_turn>\n<start_of_turn>model\n"
+    # Quadratic time would take hours.
+    assert catalog.parse(text, "gemma3").dialog[-1].role is Role.USER
+
+
 def test_a_fence_is_taken_off_once() -> None:
     nested = "```\n" * 3000 + "<s>[INST] q [/INST]" + "\n```" * 3000
     assert catalog.parse(nested).format in {"plain", "llama2"}

@@ -10,7 +10,7 @@ from puna.formats.llama2_cut import Cutter, Span, Turn
 from puna.formats.llama2_slips import SLIPS
 from puna.formats.llama2_tags import BOS, END_INST, END_INST_TYPO, EOS, INST, SYS, Mark, Tag
 from puna.formats.llama2_text import Texts
-from puna.formats.slips import Slips
+from puna.formats.slips import NOTE, Slips
 from puna.formats.tags import FOREIGN_END
 from puna.messages import Dialog, Message, Role
 
@@ -36,7 +36,7 @@ def parse(text: str) -> Parsed:
     findings = reader.slips.in_text_order()
     return Parsed(
         format="llama2",
-        confidence=_confidence(text, turns, clean=not findings),
+        confidence=_confidence(text, turns, clean=all(finding.severity == NOTE for finding in findings)),
         dialog=Dialog(tuple(reader.messages)),
         open=reader.open,
         findings=findings,

@@ -27,55 +27,13 @@ Sources, read 2026-11-22: ``chat_template`` of the models named, and https://git
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from puna.formats.family import Family
 from puna.formats.tags import Tags
 from puna.formats.turns import Place
 
 BOS, EOS = "<s>", "</s>"
-OLD = Family(
-    "mistral-old",
-    "Mistral 7B v0.1",
-    Tags("[INST] ", " [/INST]"),
-    Tags("", "</s> "),
-    None,
-    stops=(EOS,),
-    bos=BOS,
-    place=Place.NONE,
-    alternates=True,
-)
-V1 = Family(
-    "mistral-v1",
-    "Mistral v1",
-    Tags(" [INST] ", " [/INST]"),
-    Tags(" ", EOS),
-    None,
-    stops=(EOS,),
-    bos=BOS,
-    place=Place.FIRST_USER,
-    alternates=True,
-)
-V3 = Family(
-    "mistral-v3",
-    "Mistral v3",
-    Tags("[INST] ", "[/INST]"),
-    Tags(" ", EOS, trim=True),
-    None,
-    stops=(EOS,),
-    bos=BOS,
-    place=Place.LAST_USER,
-    alternates=True,
-)
-V3_TEKKEN = Family(
-    "mistral-v3-tekken",
-    "Mistral v3 Tekken",
-    Tags("[INST]", "[/INST]"),
-    Tags("", EOS),
-    None,
-    stops=(EOS,),
-    bos=BOS,
-    place=Place.LAST_USER,
-    alternates=True,
-)
 V7 = Family(
     "mistral-v7",
     "Mistral v7",
@@ -85,12 +43,33 @@ V7 = Family(
     stops=(EOS,),
     bos=BOS,
 )
-V7_TEKKEN = Family(
-    "mistral-v7-tekken",
-    "Mistral v7 Tekken",
-    Tags("[INST]", "[/INST]"),
-    Tags("", EOS),
-    Tags("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
-    stops=(EOS,),
-    bos=BOS,
+V7_TEKKEN = replace(
+    V7,
+    name="mistral-v7-tekken",
+    title="Mistral v7 Tekken",
+    user=Tags("[INST]", "[/INST]"),
+    assistant=Tags("", EOS),
+    system=Tags("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
+)
+_BEFORE_V7 = replace(V7, system=None, alternates=True)
+V3 = replace(
+    _BEFORE_V7, name="mistral-v3", title="Mistral v3", assistant=Tags(" ", EOS, trim=True), place=Place.LAST_USER
+)
+V3_TEKKEN = replace(
+    V3,
+    name="mistral-v3-tekken",
+    title="Mistral v3 Tekken",
+    user=Tags("[INST]", "[/INST]"),
+    assistant=Tags("", EOS),
+)
+V1 = replace(
+    _BEFORE_V7, name="mistral-v1", title="Mistral v1", user=Tags(" [INST] ", " [/INST]"), place=Place.FIRST_USER
+)
+OLD = replace(
+    _BEFORE_V7,
+    name="mistral-old",
+    title="Mistral 7B v0.1",
+    user=Tags("[INST] ", " [/INST]"),
+    assistant=Tags("", "</s> "),
+    place=Place.NONE,
 )

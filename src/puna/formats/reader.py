@@ -77,7 +77,7 @@ def _confidence(reader: _Reader, *, clean: bool) -> float:
     return 0.6 if tagging.at_end.search(text, max(0, len(text) - 200)) else 0.3
 
 
-_FOLDED = re.compile(r"(?P<system>.*?)\n\n(?P<user>\S(?:.*\S)?)?", re.DOTALL)
+_FOLD = re.compile(r"\n\n(?=\S)")
 
 
 def _unfolded(form: TurnWriter, text: str, spans: list[Span]) -> list[Span]:
@@ -89,16 +89,14 @@ def _unfolded(form: TurnWriter, text: str, spans: list[Span]) -> list[Span]:
     stripped = raw.strip()
     if raw == stripped or first.stray:
         return spans
-    folded = _FOLDED.fullmatch(raw)
-    if folded is None:
+    # A user text ends without whitespace, so what ends with a blank line is a system text over an empty one.
+    fold = _FOLD.search(raw)
+    system = len(raw) - 2 if raw.endswith("\n\n") else -1 if fold is None or raw[-1].isspace() else fold.start()
+    if system < 0:
         start = first.start + raw.index(stripped)
         return [replace(first, start=start, end=start + len(stripped)), *spans[1:]]
-    user = max(folded.start("user"), folded.end("system") + 2)
-    return [
-        Span(Role.SYSTEM, first.start, first.start + folded.end("system")),
-        Span(Role.USER, first.start + user, first.end),
-        *spans[1:],
-    ]
+    at = first.start + system
+    return [Span(Role.SYSTEM, first.start, at), Span(Role.USER, at + 2, first.end), *spans[1:]]
 
 
 @cache
