@@ -32,7 +32,7 @@ from botocore.config import Config
 SERVER = """
 import asyncio, json, sys
 from puna import config
-from puna.chat import Ask
+from puna.turn import Ask
 from puna.server.app import create_app
 from puna.server.listen import address_of, bind, listening, run
 

@@ -43,7 +43,8 @@ from typing import Any
 
 from puna import config
 from puna.dialog.prune import fit
-from puna.engines.llamacpp import LlamaCpp, request
+from puna.engines.completion import request
+from puna.engines.llamacpp import LlamaCpp
 from puna.formats.base import Writer
 from puna.formats.counting import PromptCounter
 from puna.generation import Prompt, Sampling

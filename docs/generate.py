@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
 from pathlib import Path
 
 from puna.formats import catalog, lenient, lint, llama2_slips, slips, turn_slips
 from puna.formats.adapt import adapt
 from puna.formats.catalog import FORMATS
+from puna.generation import (
+    MAX_STOPS,
+    RANGES,
+    Delta,
+    Finish,
+    Logprob,
+    Receipt,
+    Sampling,
+    Timing,
+    Usage,
+    Written,
+)
 from puna.messages import Dialog, Message, Role
+from puna.wire import reading
+from puna.wire.dialect import Choice, Dialect, Facts, Field
+from puna.wire.dialects import DIALECTS
 
 HERE = Path(__file__).parent
 MADE = "<!-- made by docs/generate.py -->\n"
@@ -101,7 +118,104 @@ def _example(name: str) -> str:
     return form.text(adapt(asked, form).dialog)
 
 
-PAGES = {"lint.md": lint_page, "families.md": families_page}
+DIALECTS_INTRO = f"""{MADE}
+# The dialects
+
+What a container on SageMaker takes and answers depends on the container. `puna serve` speaks these dialects on
+`/endpoints/NAME/invocations`, `.../invocations-response-stream` and `/invocations`: by the shape of each body (`--dialect auto`,
+the default), or always one (`--dialect tgi`). The answer's header `x-puna-dialect` names it.
+
+- A field that is not in its table is refused, with the known ones listed. `null` means "not given" for all of them.
+- *Changes nothing*: what the field asks for is not offered. The values that ask for nothing are accepted, others refused by name.
+- *Ignored*: some client sends it without meaning anything for the model. It is accepted, and named in the receipt.
+- A shape that fits several dialects is taken for the first of this page. `lmi-sse`, `lmi-tgi`, `lmi-chat` and `hf` must be named.
+- *Stream* is what comes where the request streams; a dialect without one answers as a whole there.
+"""
+
+
+def dialects_page() -> str:
+    """Every dialect with its fields, an answer, a stream and a refusal."""
+    parts = [DIALECTS_INTRO, "\n| `--dialect` | container | streams as |\n|---|---|---|\n"]
+    for name, dialect in DIALECTS.items():
+        media = f"`{dialect.framing.media_type}`" if dialect.stream else "not at all"
+        parts.append(f"| [`{name}`](#{name}) | {dialect.title} | {media} |\n")
+    for dialect in DIALECTS.values():
+        parts.append(f"\n## {dialect.name}\n\n{dialect.title}. Source: {dialect.source}.\n\n")
+        parts.append("| parameter | type | range | default | what it does |\n|---|---|---|---|---|\n")
+        parts += [_row(dialect, entry) for entry in dialect.fields]
+        parts.append(_answers(dialect))
+    return "".join(parts)
+
+
+def _row(dialect: Dialect, entry: Field) -> str:
+    kind, span, default = _kind(dialect, entry)
+    return f"| `{entry.name}` | {kind} | {span} | {default} | {entry.meaning.replace('|', '/')} |\n"
+
+
+def _kind(dialect: Dialect, entry: Field) -> tuple[str, str, str]:
+    """Type, range and default of a field, in words."""
+    if entry.leaked:
+        return "any", "-", "ignored"
+    if entry.only is not None:
+        values = ", ".join(f"`{json.dumps(value)}`" for value in entry.only)
+        return "-", f"{values} changes nothing" if values else "always refused", "-"
+    if entry.to == "stop":
+        return "text or list of texts", f"at most {MAX_STOPS}, none empty", "none"
+    if entry.to:
+        number, low, high = RANGES[entry.to]
+        value = getattr(dialect.defaults, entry.to)
+        default = "drawn" if entry.to == "seed" else f"{value:g}"
+        if entry.to == "max_tokens" and dialect.name in {"chat", "lmi-chat"}:
+            default = "what the window leaves"
+        return "whole number" if number is int else "number", f"{low:g} to {high}", default
+    return {"flag": "true or false"}.get(entry.type, entry.type), "-", "-"
+
+
+_SAID = (Delta("Hi", 1, (Logprob(26843, b"Hi", -0.5),)), Delta("!", 1, (Logprob(17, b"!", -0.25),)))
+
+
+def _answers(dialect: Dialect) -> str:
+    """A request, and what comes of it."""
+    first = dialect.fields[0].name
+    body = {first: [{"role": "user", "content": "Hello"}] if first == "messages" else "Hello"}
+    request = reading.read(dialect, body, {"accept_eula": "true"})
+    facts, choice = Facts("ID", 1763000000, "llama-2-7b"), Choice(0, "")
+    records: list[object] = []
+    stream = dialect.stream(facts, request) if dialect.stream else None
+    if stream:
+        records += stream.begin([choice])
+    for delta in _SAID:
+        choice.add(delta)
+        if stream:
+            records += stream.delta(choice, delta)
+    choice.receipt = _RECEIPT
+    if stream:
+        records += stream.end(choice)
+    encode, done = dialect.framing.encode, dialect.framing.done
+    streamed = b"".join(map(encode, records)) + done
+    status = dialect.statuses.get(400, 400)
+    parts = [
+        ("Request", json.dumps(body)),
+        ("Answer", dialect.body.encode(dialect.whole(facts, request, [choice])).decode().rstrip("\n")),
+        *([("Stream", streamed.decode().rstrip("\n"))] if stream else []),
+        (f"Refusal, with the status {status}", json.dumps(dialect.error(status, "..."))),
+        *(
+            [("Last record of a stream that breaks", encode(dialect.broken(500, "...")).decode().rstrip("\n"))]
+            if stream
+            else []
+        ),
+    ]
+    return "".join(f"\n{title}:\n\n```text\n{text}\n```\n" for title, text in parts)
+
+
+_RECEIPT = Receipt(
+    written=Written.RENDERED, source=None, format="smollm2", sampling=Sampling(seed=7),
+    defaulted=tuple(entry.name for entry in fields(Sampling)), finish=Finish.STOP, usage=Usage(31, 0, 3), timing=Timing(),
+    model="smollm2-135m", engine="xllamacpp",
+)  # fmt: skip
+
+
+PAGES = {"lint.md": lint_page, "families.md": families_page, "dialects.md": dialects_page}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from puna import config
-from puna.chat import Ask, Spine
+from puna.chat import Spine
+from puna.turn import Ask
 from puna.engines.scripted import Scripted
 from puna.errors import ContextWindowError, DialogError, NoRoomError
 from puna.formats import catalog

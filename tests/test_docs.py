@@ -19,28 +19,33 @@ from typing import Any
 import httpx
 import pytest
 from botocore.config import Config
+from puna.server.auth import Token
 from starlette.routing import Route
 
 import puna
 import puna.formats
+from puna import config
 from puna.chat import Spine
 from puna.engines.scripted import Scripted
-from puna.errors import DialogError, SamplingError
+from puna.errors import DialogError
 from puna.formats import catalog
 from puna.formats.chatml import SMOLLM2
-from puna.generation import MAX_STOPS, Sampling
 from puna.messages import dialog_of
 from puna.server import controlplane, invocations, receipts
-from puna.server.app import create_app
+from puna.server.app import Setup, create_app
+from puna.server.fault_plan import Fault
+from puna.server.faults import Faults
+from puna.server.invocations import Limits
+from puna.server.loading import Late
 from puna.tokens.base import encode
 from puna.tokens.sentencepiece import SentencePiece
-from puna.wire import workshop
 from tests.oracles import oracle
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-README, ENDPOINT, FORMATS = (
-    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/endpoint.md", "docs/formats.md")
+README, ENDPOINT, OPENAI, FORMATS = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/endpoint.md", "docs/openai.md", "docs/formats.md")
 )
 PUNA = [sys.executable, "-m", "puna.cli"]
 
@@ -174,12 +179,14 @@ def spine(form: str = "chatml", **options: Any) -> Spine:
     return Spine(engine, engine.info, catalog.get(form))
 
 
-def asked(method: str, path: str, *, on: Spine | None = None, full: bool = False, **request: Any) -> httpx.Response:
+def asked(
+    method: str, path: str, *, on: Any = None, full: bool = False, setup: Setup | None = None, **request: Any
+) -> httpx.Response:
     """One request to the app. full: all slots are busy, and so is the queue."""
 
     async def exchange() -> httpx.Response:
         speaker = on or spine()
-        transport = httpx.ASGITransport(create_app(speaker, "llama-2-7b"))
+        transport = httpx.ASGITransport(create_app(speaker, "llama-2-7b", setup))
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://puna"))
             if full:
@@ -206,32 +213,6 @@ def test_the_routes_are_those_of_the_app():
     assert documented == routes
 
 
-def test_the_fields_are_those_of_the_dialect():
-    rows = {code(row["field"])[0]: row for row in table(ENDPOINT, "field", "type", "range", "default")}
-    assert tuple(rows) == workshop.FIELDS
-    for name, field in workshop._SAMPLING.items():
-        row, default = rows[name], getattr(Sampling(), field)
-        assert row["default"] == {None: "drawn", (): "none"}.get(default, str(default).removesuffix(".0"))
-        if name == "stop":
-            assert row["range"] == f"at most {MAX_STOPS}, none empty"
-            continue
-        low, high = map(int, row["range"].split(" to "))
-        for value in (low, high):
-            Sampling.of({field: value})
-        for value in (low - 1, high + 1):
-            with pytest.raises(SamplingError, match="must be"):
-                Sampling.of({field: value})
-
-
-def test_null_is_not_given_for_just_the_fields_that_say_so():
-    for row in table(ENDPOINT, "field", "type", "range", "default"):
-        name = code(row["field"])[0]
-        if name in {"prompt", "messages"}:
-            continue
-        status = asked("POST", WHOLE, json={"prompt": "x", name: None}).status_code
-        assert (status == 200) == ("null" in row["type"] or name == "stream"), name
-
-
 @pytest.mark.parametrize("row", table(ENDPOINT, "route", "`stream` not given"), ids=lambda row: row["route"])
 def test_stream_beats_the_route(row):
     path = code(row["route"])[0].replace("...", "/endpoints/llama-2-7b")
@@ -253,8 +234,9 @@ def test_stream_beats_the_route(row):
 
 
 def test_the_headers_are_those_of_an_answer():
-    answer = asked("POST", f"{WHOLE}-response-stream", json={"prompt": "x"})
-    documented = {name.lower() for row in table(ENDPOINT, "header", "on") for name in code(row["header"])}
+    struck = Setup(faults=Faults([Fault("slow", ("stream",), every=1, seconds=0.0)]))
+    answer = asked("POST", f"{WHOLE}-response-stream", setup=struck, json={"prompt": "x"})
+    documented = {name.lower() for row in table(ENDPOINT, "header", "on", "value") for name in code(row["header"])}
     refused = asked("POST", WHOLE, json={})
     own = {name for name in {*answer.headers, *refused.headers} if name.startswith("x-")}
     assert own == documented
@@ -276,6 +258,10 @@ def nobody_foresaw(*_: object) -> str:
     raise ZeroDivisionError
 
 
+async def for_ever(_: int) -> None:
+    await asyncio.Event().wait()
+
+
 def stopped() -> Spine:
     found = spine()
     asyncio.run(found.engine.close())
@@ -288,17 +274,24 @@ SITUATIONS: dict[str, Callable[[], httpx.Response]] = {
     "prompt and answer exceed the window": lambda: asked(
         "POST", WHOLE, json={"prompt": "x", "max_tokens_to_sample": 4096}
     ),
+    "the answer, or its first piece, takes too long": lambda: asked(
+        "POST", WHOLE, on=spine(pace=for_ever), setup=Setup(limits=Limits(invocation=0.05)), json={"prompt": "x"}
+    ),
     "no endpoint of that name": lambda: asked("POST", "/endpoints/other/invocations", json={"prompt": "x"}),
     "a name that no endpoint can have": lambda: asked("POST", "/endpoints/bad%20name/invocations", json={}),
+    "a header that is not offered": lambda: asked(
+        "POST", WHOLE, headers={"x-amzn-sagemaker-inference-component": "one"}, json={"prompt": "x"}
+    ),
     "a body over 6 MiB": lambda: asked("POST", WHOLE, content=b"x" * (6 * 1024 * 1024 + 1)),
     "InvokeEndpointAsync": lambda: asked("POST", "/endpoints/llama-2-7b/async-invocations"),
     "all slots busy and the queue full": lambda: asked("POST", WHOLE, full=True, json={"prompt": "x"}),
+    "the model is being loaded": lambda: asked("POST", WHOLE, on=Late(), json={"prompt": "x"}),
     "the engine failed before the first record": lambda: asked(
         "POST", WHOLE, on=spine(fail_after=0), json={"prompt": "x"}
     ),
     "the engine is stopping": lambda: asked("POST", WHOLE, on=stopped(), json={"prompt": "x"}),
     "nobody foresaw it": lambda: asked("POST", WHOLE, on=spine(answer=nobody_foresaw), json={"prompt": "x"}),
-    "no such route": lambda: asked("POST", "/v1/chat"),
+    "no such route": lambda: asked("POST", "/chat"),
     "another method": lambda: asked("GET", WHOLE),
     "no such receipt": lambda: asked("GET", "/receipts/none"),
 }
@@ -321,21 +314,59 @@ def test_every_situation_is_documented():
 
 
 @pytest.mark.parametrize(
-    ("path", "options", "last"),
+    ("path", "options", "limits", "last"),
     [
-        (f"{WHOLE}-response-stream", {"fail_after": 1}, "ModelStreamError"),
-        ("/invocations", {"fail_after": 1}, '"code": 500'),
+        (f"{WHOLE}-response-stream", {"fail_after": 1}, Limits(), "StreamBroken"),
+        (f"{WHOLE}-response-stream", {"pace": lambda n: for_ever(n) if n else asyncio.sleep(0)}, Limits(stream=0.05),
+         "ModelInvocationTimeExceeded"),
+        ("/invocations", {"fail_after": 1}, Limits(), '"code": 500'),
     ],
-)
-def test_an_error_inside_a_stream_is_the_documented_one(path, options, last):
+)  # fmt: skip
+def test_an_error_inside_a_stream_is_the_documented_one(path, options, limits, last):
     assert last in ENDPOINT
-    answer = asked("POST", path, on=spine(**options), json={"prompt": "x", "stream": True})
+    answer = asked("POST", path, on=spine(**options), setup=Setup(limits=limits), json={"prompt": "x", "stream": True})
     assert answer.status_code == 200
     assert last.encode() in answer.content
 
 
+# The documented situation on an OpenAI route: the request that brings it about.
+CHAT, HELLO = "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}
+OPENAI_SITUATIONS: dict[str, Callable[[], httpx.Response]] = {
+    "wrong JSON, field, type or range": lambda: asked("POST", CHAT, json={**HELLO, "temperature": 3}),
+    "prompt and answer exceed the window": lambda: asked("POST", CHAT, json={**HELLO, "max_tokens": 4096}),
+    "no or a wrong token (`--auth`)": lambda: asked("POST", CHAT, setup=Setup(proofs=(Token("secret"),)), json=HELLO),
+    "a model that is not served": lambda: asked("POST", CHAT, json={**HELLO, "model": "gpt-x"}),
+    "no such route below `/v1`": lambda: asked("POST", "/v1/embeddings", json=HELLO),
+    "a body over 6 MiB": lambda: asked("POST", CHAT, content=b"x" * (6 * 1024 * 1024 + 1)),
+    "all slots busy and the queue full": lambda: asked("POST", CHAT, full=True, json=HELLO),
+    "the engine failed": lambda: asked("POST", CHAT, on=spine(fail_after=0), json=HELLO),
+    "the model is being loaded, or the endpoint stops": lambda: asked("POST", CHAT, on=Late(), json=HELLO),
+}
+
+
+def test_the_errors_of_the_openai_api_are_the_documented_ones():
+    rows = table(OPENAI, "situation on an OpenAI route", "type", "code")
+    assert {row["situation on an OpenAI route"] for row in rows} == set(OPENAI_SITUATIONS)
+    for row in rows:
+        answer = OPENAI_SITUATIONS[row["situation on an OpenAI route"]]()
+        error = answer.json()["error"]
+        assert str(answer.status_code) == row["status"], row
+        assert [error["type"]] == code(row["type"])
+        assert [name for name in [error["code"]] if name] == code(row["code"])
+        assert error["param"] is None
+        assert ("retry-after" in answer.headers) == (answer.status_code in {429, 503})
+
+
+@pytest.mark.parametrize("field", ["tools", "logit_bias"])
+def test_what_the_openai_page_says_is_refused_is_refused_by_name(field):
+    answer = asked("POST", CHAT, json={**HELLO, field: [{"x": 1}]})
+    assert answer.status_code == 400
+    assert field in answer.json()["error"]["message"]
+    assert field in OPENAI
+
+
 def test_the_receipt_is_the_one_that_the_scripted_engine_gives():
-    (block,) = blocks(ENDPOINT, "json")
+    _, block = blocks(ENDPOINT, "json")
     (request,) = re.findall(r'^`(\{"prompt": "<s>.*\})` on', ENDPOINT, re.MULTILINE)
     on = spine()
 
@@ -354,7 +385,7 @@ def test_the_receipt_is_the_one_that_the_scripted_engine_gives():
 
 
 def test_the_fields_of_a_receipt_are_documented():
-    (block,) = blocks(ENDPOINT, "json")
+    _, block = blocks(ENDPOINT, "json")
     receipt = json.loads(block)
     names = {*receipt, *(f"prompt.{name}" for name in receipt.pop("prompt"))} - {"prompt"}
     names -= {"id", "endpoint", "status", "model", "engine"}  # they say it themselves
@@ -366,8 +397,12 @@ def test_the_fields_of_a_receipt_are_documented():
 def test_the_limits_are_those_of_the_code():
     limits = {row["limit"]: row["value"] for row in table(ENDPOINT, "limit", "value")}
     assert limits["body of a request"] == f"6 MiB ({invocations.MAX_BODY} bytes)"
-    assert limits["requests that wait"] == str(Scripted().slots.queue)
-    assert limits["form of an STS or IAM call"] == f"{controlplane.MAX_BODY // 1024} KiB"
+    defaults = config.Settings()
+    assert limits["requests that wait"] == f"`--queue`, {defaults.queue} by default"
+    assert f"`--invocation-seconds`, {defaults.invocation_seconds} by default" in " ".join(limits.values())
+    assert f"`--stream-seconds`, {defaults.stream_seconds} by default" in " ".join(limits.values())
+    assert Limits() == Limits(defaults.invocation_seconds, defaults.stream_seconds, cap=defaults.answer_length == "cap")
+    assert limits["form of a call to `/`"] == f"{controlplane.MAX_BODY // 1024} KiB"
     assert limits["receipts"] == f"the newest {receipts.KEPT}"
 
 
@@ -378,7 +413,16 @@ def test_sts_and_iam_answer_as_documented(row):
         "GetRole of `PunaLocalRole`": {"data": {"Action": "GetRole", "RoleName": "PunaLocalRole"}},
         "GetRole of another name": {"data": {"Action": "GetRole", "RoleName": "Other"}},
         "any other action": {"data": {"Action": "ListRoles"}},
-        "another service's call (`X-Amz-Target`)": {"headers": {"x-amz-target": "SageMaker.ListEndpoints"}},
+        "DescribeEndpoint": {
+            "headers": {"x-amz-target": "SageMaker.DescribeEndpoint"},
+            "json": {"EndpointName": "llama-2-7b"},
+        },
+        "ListEndpoints": {"headers": {"x-amz-target": "SageMaker.ListEndpoints"}, "json": {}},
+        "DescribeEndpointConfig": {
+            "headers": {"x-amz-target": "SageMaker.DescribeEndpointConfig"},
+            "json": {"EndpointConfigName": "llama-2-7b"},
+        },
+        "another operation (`X-Amz-Target`)": {"headers": {"x-amz-target": "SageMaker.ListModels"}},
     }[row["call"]]
     answer = asked("POST", "/", **sent)
     status, _, name = row["answer"].partition(" ")
@@ -386,7 +430,7 @@ def test_sts_and_iam_answer_as_documented(row):
         assert answer.status_code == int(status)
         assert name.split(";")[0] in answer.text
     else:
-        assert code(row["answer"])[0] in answer.text
+        assert (code(row["answer"]) or ["llama-2-7b"])[0] in answer.text
 
 
 def test_boto3_asks_for_silence_as_long_as_documented():

@@ -92,7 +92,8 @@ def test_every_option_and_verb_has_its_line_in_the_docs():
 
     documented = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for option in config.OPTIONS:
-        assert f"`{option.flag}`" in documented, option.flag
+        name = option.variable if option.secret else option.flag
+        assert f"`{name}`" in documented, name
     for verb in VERBS:
         assert f"puna {verb}" in documented, verb
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Self, TextIO
 
 from puna import config
-from puna.chat import Ask, Spine
+from puna.chat import Spine
+from puna.turn import Ask
 from puna.dialog.prune import POLICIES
 from puna.errors import EngineError, InputError, SamplingError, unknown
 from puna.formats import catalog

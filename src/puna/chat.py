@@ -7,89 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 
-from puna.dialog.budget import Counter
 from puna.dialog.prune import Dropped, fit
 from puna.engines.base import Engine, EngineInfo
-from puna.errors import ContextWindowError, EngineError, InputError
+from puna.errors import ContextWindowError, InputError
 from puna.formats.base import Writer
+from puna.formats.counting import PromptCounter
 from puna.formats.understand import RAW, Understood, as_written, for_endpoint, read, rendered
-from puna.generation import MAX_SEED, Delta, End, Prompt, Receipt, Sampling, Written
+from puna.generation import MAX_SEED, Prompt, Sampling, Written
 from puna.messages import Dialog
+from puna.turn import Ask, Turn
 
 LONG_PROMPT = 20_000
 """Characters from which a prompt is read in a thread; below, a thread costs more than the reading."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a caller wants. given: names of the sampling parameters that the caller set; the others are defaults.
-
-    policy: what to do with messages that do not fit the window, one of ``puna.dialog.prune.POLICIES``.
-    """
-
-    prompt: str | Dialog
-    sampling: Sampling = field(default_factory=Sampling)
-    given: frozenset[str] = frozenset()
-    raw: bool = False
-    policy: str = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A prepared turn: everything that is known before the first token."""
-
-    engine: Engine
-    info: EngineInfo
-    prompt: Prompt
-    sampling: Sampling
-    written: Written
-    source: str | None
-    format: str
-    defaulted: tuple[str, ...]
-    extra_stops: tuple[str, ...]
-    findings: tuple[str, ...]
-    dropped: tuple[Dropped, ...] = ()
-
-    async def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
-        """Deltas in order, then exactly one receipt. Closing the iterator early stops the generation."""
-        effective = replace(self.sampling, stop=(*self.sampling.stop, *self.extra_stops))
-        async with aclosing(self.engine.stream(self.prompt, effective)) as events:
-            async for event in events:
-                if isinstance(event, End):
-                    yield self._receipt(event)
-                    return
-                yield event
-        raise EngineError("the engine's stream broke off without saying why; ask again, and see the engine's log")
-
-    def _receipt(self, end: End) -> Receipt:
-        asked_for = end.stopped_by in self.sampling.stop
-        return Receipt(
-            written=self.written,
-            source=self.source,
-            format=self.format,
-            sampling=self.sampling,
-            defaulted=self.defaulted,
-            finish=end.finish,
-            usage=end.usage,
-            timing=end.timing,
-            model=self.info.model,
-            engine=self.info.build,
-            stopped_by=end.stopped_by if asked_for else None,
-            findings=self.findings,
-            dropped=tuple(entry.as_json() for entry in self.dropped),
-            remote=end.remote,
-        )
 
 
 class Spine:
     """A started engine and the format of its model. raw: never parse a text prompt.
 
     format: None where the engine takes messages, so that rendering is its own affair. counter: makes what counts prompts
-    by the model's own vocabulary, when one is too long for the first time; blocks.
+    by the model's own vocabulary, when that is needed for the first time; blocks.
     """
 
     def __init__(
@@ -99,14 +38,14 @@ class Spine:
         format: Writer | None,  # noqa: A002
         *,
         raw: bool = False,
-        counter: Callable[[], Counter] | None = None,
+        counter: Callable[[], PromptCounter] | None = None,
     ) -> None:
         self.engine = engine
         self.info = info
         self.format = format
         self.raw = raw
         self._make_counter = counter
-        self._counter: Counter | None = None
+        self._counter: PromptCounter | None = None
 
     async def prepare(self, ask: Ask) -> Turn:
         """Everything up to the first token.
@@ -118,26 +57,65 @@ class Spine:
         understood = await self._understood(ask)
         dropped: tuple[Dropped, ...] = ()
         ids: tuple[int, ...] = ()
+        sampling, findings = ask.sampling, understood.findings
         if self.format is not None:
-            ids = await self.engine.encode(understood.segments)
+            ids = await self._ids(ask, understood)
             if not ids:
                 raise InputError("the prompt must not be empty; give the text that the model shall continue")
-            if len(ids) + ask.sampling.max_tokens > self.info.context:
+            room = self.info.context - len(ids)
+            if room > 0 and (ask.open_end or (ask.cap and sampling.max_tokens > room)):
+                findings = (*findings, *_capped(ask, room))
+                sampling = replace(sampling, max_tokens=room)
+            elif sampling.max_tokens > room:
                 understood, ids, dropped = await self._fitted(ask, len(ids))
-        seed = ask.sampling.seed
+                findings = understood.findings
+        seed = sampling.seed
         return Turn(
             engine=self.engine,
             info=self.info,
             prompt=Prompt(understood.segments, ids, understood.dialog),
-            sampling=replace(ask.sampling, seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed),
+            sampling=replace(sampling, seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed),
             written=understood.written,
             source=understood.source,
             format=understood.format,
             defaulted=tuple(entry.name for entry in fields(Sampling) if entry.name not in ask.given),
             extra_stops=self._extra_stops(understood.format),
-            findings=understood.findings,
+            findings=findings,
             dropped=dropped,
+            extras=ask.extras,
+            ignored=ask.ignored,
         )
+
+    async def encoded(self, ask: Ask) -> tuple[int, ...]:
+        """The exact ids of a prompt, shape (n,), also of one that does not fit the window.
+
+        Raises:
+            DialogError: the prompt cannot be understood, or the model's format cannot express it.
+        """
+        return await self._ids(ask, await self._understood(ask))
+
+    async def spelled(self, ids: Sequence[int]) -> list[bytes]:
+        """What each token stands for, shape (n,); a control token as its text.
+
+        Raises:
+            InputError: an id that the vocabulary has not; or nothing here knows the vocabulary.
+        """
+        tokenizer = (await self._counts()).tokenizer
+        control = {number: text.encode() for text, number in tokenizer.control.items()}
+        return [control.get(token) or tokenizer.bytes_of(token) for token in ids]
+
+    async def _counts(self) -> PromptCounter:
+        if self._counter is None:
+            if self._make_counter is None:
+                raise InputError("the vocabulary is not known here; ask the endpoint that has the model")
+            self._counter = await asyncio.to_thread(self._make_counter)
+        return self._counter
+
+    async def _ids(self, ask: Ask, understood: Understood) -> tuple[int, ...]:
+        if not isinstance(ask.prompt, tuple):
+            return await self.engine.encode(understood.segments)
+        await self.spelled(sorted(set(ask.prompt)))
+        return ask.prompt
 
     async def _fitted(self, ask: Ask, tokens: int) -> tuple[Understood, tuple[int, ...], tuple[Dropped, ...]]:
         """A dialog that is too long, without the turns that the policy drops; counted by the engine once more."""
@@ -145,9 +123,7 @@ class Spine:
         may_drop = ask.policy != "none" and reserve < context
         if not may_drop or self._make_counter is None or not isinstance(ask.prompt, Dialog):
             raise ContextWindowError(tokens, reserve, context)
-        if self._counter is None:
-            self._counter = await asyncio.to_thread(self._make_counter)
-        counter = self._counter
+        counter = await self._counts()
         kept = await asyncio.to_thread(fit, ask.prompt, counter, context=context, reserve=reserve, policy=ask.policy)
         understood = await self._understood(replace(ask, prompt=kept.dialog))
         ids = await self.engine.encode(understood.segments)
@@ -163,16 +139,26 @@ class Spine:
 
     async def _understood(self, ask: Ask) -> Understood:
         """A megabyte of markers takes seconds to read, and nobody else's stream may stand still for that."""
-        size = sum(len(m.content) for m in ask.prompt) if isinstance(ask.prompt, Dialog) else len(ask.prompt)
-        if size < LONG_PROMPT:
-            return self._understand(ask)
-        return await asyncio.to_thread(self._understand, ask)
+        prompt = ask.prompt
+        size = sum(len(m.content) for m in prompt) if isinstance(prompt, Dialog) else len(prompt)
+        if size < LONG_PROMPT or isinstance(prompt, tuple):
+            return self._understand(prompt, raw=ask.raw)
+        return await asyncio.to_thread(self._understand, prompt, raw=ask.raw)
 
-    def _understand(self, ask: Ask) -> Understood:
+    def _understand(self, prompt: str | Dialog | tuple[int, ...], *, raw: bool) -> Understood:
+        if isinstance(prompt, tuple):
+            return Understood((), Written.AS_IS, RAW)
         if self.format is None:
-            return for_endpoint(ask.prompt)
-        if isinstance(ask.prompt, Dialog):
-            return rendered(ask.prompt, self.format)
-        if ask.raw or self.raw:
-            return as_written(ask.prompt, bos=self.info.bos)
-        return read(ask.prompt, self.format, bos=self.info.bos, control=self.info.control)
+            return for_endpoint(prompt)
+        if isinstance(prompt, Dialog):
+            return rendered(prompt, self.format)
+        if raw or self.raw:
+            return as_written(prompt, bos=self.info.bos)
+        return read(prompt, self.format, bos=self.info.bos, control=self.info.control)
+
+
+def _capped(ask: Ask, room: int) -> tuple[str, ...]:
+    """What a caller who set a longest answer should know of another one."""
+    if ask.open_end:
+        return ()
+    return (f"max_tokens was lowered from {ask.sampling.max_tokens} to {room}, which is what the window leaves",)

@@ -1,23 +1,17 @@
-"""Flags, environment and TOML, read once; the only file that names concrete engines and formats together.
-
-One table of options feeds the command line, the environment, the TOML file and the documentation.
-"""
+"""What the settings set up: model, engine, format; the only file that names concrete engines and formats together."""
 
 from __future__ import annotations
 
 import os
-import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 from puna.chat import Spine
 from puna.engines.base import Engine
-from puna.errors import InputError, ModelFileError, unknown
+from puna.errors import InputError, ModelFileError
 from puna.formats import catalog as formats
 from puna.formats.base import Writer
 from puna.formats.counting import PromptCounter
@@ -29,142 +23,12 @@ from puna.models.pull import pull
 from puna.models.store import find
 from puna.models.template import template_in
 from puna.models.transfer import Progress, Report
+from puna.settings import DEFAULT_CONTEXT, OPTIONS, Settings, home, settings
 from puna.tokens.base import is_turn_token
 from puna.tokens.cache import Cached
 
-_ENDPOINT_NAME = re.compile(r"(?=.{1,63}\Z)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-
-DEFAULT_CONTEXT = 4096
-"""The window of Llama 2, for which the workshop's prompts were written. Tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting: its name (``--some-name``, ``PUNA_SOME_NAME``, ``some_name =``), type, default and meaning."""
-
-    name: str
-    type: type[int | str]
-    default: int | str | None
-    help: str
-    choices: tuple[str, ...] = ()
-
-    @property
-    def flag(self) -> str:
-        """The command-line flag."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        """The environment variable."""
-        return "PUNA_" + self.name.upper()
-
-
-OPTIONS = (
-    Option("model", str, "smollm2-135m", "catalogue name, hf:OWNER/REPO[:FILE] or a .gguf file; pulled when missing"),
-    Option("name", str, "llama-2-7b", "the endpoint's name, as clients call it"),
-    Option("host", str, "127.0.0.1", "address to listen on; only loopback addresses are taken"),
-    Option("port", int, 8080, "port to listen on; 0 picks a free one"),
-    Option("context", int, None, "window of one request, in tokens (default 4096, or the model's own if smaller)"),
-    Option("slots", int, 4, "requests that are worked on at a time; slots times context tokens of memory are planned"),
-    Option("engine", str, "llamacpp", "what generates", ("llamacpp", "scripted")),
-    Option("prompts", str, "auto", "auto: a raw prompt of another family is rendered in the model's own format; raw: "
-           "it is sent as it is", ("auto", "raw")),
-    Option("format", str, None, "the model's chat format (default: what its file or the catalogue says)"),
-    Option("threads", int, None, "threads that decode one stream (default: half the cores)"),
-    Option("batch_threads", int, None, "threads for prefill and for several streams (default: all cores)"),
-    Option("cache_reuse", int, 0, "keep chunks of at least so many tokens when the front of a prompt changes; less work, but "
-           "answers are no longer those of a fresh prefill; 0 is off"),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Every option's value, checked, and where puna keeps its files."""
-
-    model: str = "smollm2-135m"
-    name: str = "llama-2-7b"
-    host: str = "127.0.0.1"
-    port: int = 8080
-    context: int | None = None
-    slots: int = 4
-    engine: Literal["llamacpp", "scripted"] = "llamacpp"
-    prompts: Literal["auto", "raw"] = "auto"
-    format: str | None = None
-    threads: int | None = None
-    batch_threads: int | None = None
-    cache_reuse: int = 0
-    home: Path = Path()
-
-
-_RANGES = {"port": (0, 65535), "context": (64, 10_000_000), "slots": (1, 256), "threads": (1, 1024),
-           "batch_threads": (1, 1024), "cache_reuse": (0, 100_000)}  # fmt: skip
-
-
-def home(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of models, logs and sessions: PUNA_HOME, or ``puna`` in the user's cache folder."""
-    from platformdirs import user_cache_path  # noqa: PLC0415  # 10 ms that only this needs
-
-    given = (os.environ if environ is None else environ).get("PUNA_HOME")
-    return Path(given).expanduser().absolute() if given else user_cache_path("puna")
-
-
-def settings(
-    flags: Mapping[str, object], environ: Mapping[str, str] | None = None, file: Path | None = None
-) -> Settings:
-    """Flags before environment before TOML file before defaults. A flag that is None was not given.
-
-    Raises:
-        InputError: an unknown key, a value of the wrong type or out of range, a file that cannot be read.
-    """
-    environ = os.environ if environ is None else environ
-    from_file = _read_toml(file) if file else {}
-    chosen: dict[str, Any] = {}
-    for option in OPTIONS:
-        places = (
-            (option.flag, flags.get(option.name)),
-            (option.variable, environ.get(option.variable) or None),
-            (f"{option.name} in {file}", from_file.get(option.name)),
-        )
-        for place, value in places:
-            if value is not None:
-                chosen[option.name] = _checked(option, value, place)
-                break
-    return Settings(**chosen, home=home(environ))
-
-
-def _read_toml(file: Path) -> dict[str, object]:
-    try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} must be a TOML file, but: {error}") from error
-    known = {option.name for option in OPTIONS}
-    for key in found:
-        if key not in known:
-            raise InputError(f"{file}: {unknown('setting', key, known)}")
-    return found
-
-
-def _checked(option: Option, value: object, place: str) -> int | str:
-    if option.type is int:
-        try:
-            number = int(value) if isinstance(value, str) else value
-        except ValueError:
-            number = None
-        low, high = _RANGES[option.name]
-        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
-            raise InputError(f"{place} must be a whole number from {low} to {high}, not {value!r}")
-        return number
-    if not isinstance(value, str) or not value:
-        raise InputError(f"{place} must be a text, not {value!r}")
-    if option.name == "name" and not _ENDPOINT_NAME.fullmatch(value):
-        raise InputError(
-            f"{place} must be 1 to 63 letters, digits and inner dashes, as SageMaker demands, not {value[:80]!r}"
-        )
-    if option.choices and value not in option.choices:
-        raise InputError(f"{place}: {unknown('choice', value, option.choices)}")
-    return value
+__all__ = ["OPTIONS", "Model", "Settings", "engine_of", "find_model", "format_of", "home", "model_file", "open_remote",
+           "open_spine", "settings", "spine_of", "today"]  # fmt: skip
 
 
 def _silent(_: Progress) -> None:
@@ -212,13 +76,31 @@ def _path_of(found: Entry | Path, home_folder: Path, progress: Report) -> Path:
     return find(found, home_folder) or pull(found, home_folder, progress)
 
 
+def _quiet(_: str) -> None:
+    return
+
+
 async def open_spine(wanted: Settings, model: Model | None) -> Spine:
     """A started engine with its model's format.
 
     Raises:
         InputError: an unknown format, or none known for the model. EngineError: the engine does not start.
     """
-    engine, format_ = _scripted(wanted) if model is None else _llamacpp(wanted, model)
+    return await spine_of(wanted, model, engine_of(wanted, model))
+
+
+def engine_of(wanted: Settings, model: Model | None, tell: Callable[[str], None] = _quiet) -> Engine:
+    """The engine, not started yet. tell: gets a line when it is lost, and when it is back."""
+    return _scripted(wanted) if model is None else _llamacpp(wanted, model, tell)
+
+
+async def spine_of(wanted: Settings, model: Model | None, engine: Engine) -> Spine:
+    """The engine, started, with its model's format.
+
+    Raises:
+        InputError: an unknown format, or none known for the model. EngineError: the engine does not start.
+    """
+    format_ = format_of(wanted.format or "chatml") if model is None else _format(wanted, model)
     counter = partial(_counter, None if model is None else model.path, format_)
     return Spine(engine, await engine.start(), format_, raw=wanted.prompts == "raw", counter=counter)
 
@@ -242,14 +124,14 @@ async def open_remote(url: str, endpoint: str) -> Spine:
     return Spine(engine, await engine.start(), None)
 
 
-def _scripted(wanted: Settings) -> tuple[Engine, Writer]:
+def _scripted(wanted: Settings) -> Engine:
     from puna.engines.scripted import Scripted  # noqa: PLC0415  # each engine is imported where it is chosen
 
     context = wanted.context or DEFAULT_CONTEXT
-    return Scripted(context=context, slots=wanted.slots), format_of(wanted.format or "chatml")
+    return Scripted(context=context, slots=wanted.slots, queue=wanted.queue)
 
 
-def _llamacpp(wanted: Settings, model: Model) -> tuple[Engine, Writer]:
+def _llamacpp(wanted: Settings, model: Model, tell: Callable[[str], None]) -> Engine:
     from puna.engines.llamacpp import LlamaCpp, LlamaCppSettings  # noqa: PLC0415
 
     # Community models ship turn tokens of this type. Other user-defined tokens, such as runs of spaces, are ordinary text.
@@ -266,9 +148,10 @@ def _llamacpp(wanted: Settings, model: Model) -> tuple[Engine, Writer]:
         control={**model.facts.control, **matched},
         matched=frozenset(matched),
         bos=model.facts.bos if model.facts.add_bos else None,
+        queue=wanted.queue,
         cache_reuse=wanted.cache_reuse,
     )
-    return LlamaCpp(chosen), _format(wanted, model)
+    return LlamaCpp(chosen, tell=tell)
 
 
 TEMPLATE = "jinja:"

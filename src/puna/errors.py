@@ -83,6 +83,13 @@ class EngineBusyError(EngineError):
     code = "ThrottlingException"
 
 
+class EngineLoadingError(EngineError):
+    """The model is being loaded, for the first time or again after its process ended."""
+
+    status = 429
+    code = "ModelNotReadyException"
+
+
 class EngineStoppedError(EngineError):
     """The engine is not running (any more)."""
 

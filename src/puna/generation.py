@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
+from hashlib import sha256
 
 from puna.errors import SamplingError, unknown
 from puna.messages import Dialog, Role
@@ -17,18 +18,40 @@ MAX_SEED = 2**32 - 2
 
 MAX_STOPS = 16
 
+MAX_ALTERNATIVES = 20
+"""Most alternatives of a token that may be asked for, as in the OpenAI API (``top_logprobs``)."""
+
+
+_HUGE = 2**31 - 1
+
+RANGES: Mapping[str, tuple[type[int | float], float, float]] = {
+    "temperature": (float, 0, 2),
+    "top_p": (float, 0, 1),
+    "top_k": (int, 0, _HUGE),
+    "min_p": (float, 0, 1),
+    "max_tokens": (int, 1, _HUGE),
+    "seed": (int, 0, MAX_SEED),
+    "repetition_penalty": (float, 0.01, 10),
+    "presence_penalty": (float, -2, 2),
+    "frequency_penalty": (float, -2, 2),
+}
+"""Kind, least and largest value of each sampling parameter that is a number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is chosen, in the order in which it is applied.
 
-    Logits are divided by ``temperature``, then cut to the ``top_k`` most likely, then to the nucleus ``top_p``,
-    then to those at least ``min_p`` as likely as the first; one token is drawn from what is left. It is the order of
-    transformers and vLLM, on which Llama 2 containers run. Nothing else (no penalty, no other sampler) takes part.
+    Penalties change the logits of tokens that stand in the prompt or the answer already; logits are divided by
+    ``temperature``, then cut to the ``top_k`` most likely, then to the nucleus ``top_p``, then to those at least ``min_p``
+    as likely as the first; one token is drawn from what is left. It is the order of transformers and vLLM, on which Llama 2
+    containers run. No other sampler takes part.
 
     temperature: [0, 2]; 0 is greedy. top_p: [0, 1]; 1 switches it off. top_k: 0 (off) or more. min_p: [0, 1];
     0 switches it off. max_tokens: 1 or more. seed: [0, 2**32 - 2], or None to have one drawn (it is then told in
-    the receipt). stop: up to 16 non-empty texts; none of them is part of the answer.
+    the receipt). stop: up to 16 non-empty texts; none of them is part of the answer. repetition_penalty: [0.01, 10]; positive
+    logits are divided by it, negative ones multiplied (Keskar et al. 2019, https://arxiv.org/abs/1909.05858); 1 switches it
+    off. presence_penalty, frequency_penalty: [-2, 2]; subtracted once, and once for each occurrence; 0 switches them off.
 
     Raises:
         SamplingError: a value of the wrong type or out of its range; nothing is clamped.
@@ -41,15 +64,16 @@ class Sampling:
     max_tokens: int = 200
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_number("temperature", self.temperature, 0, 2)
-        _check_number("top_p", self.top_p, 0, 1)
-        _check_number("min_p", self.min_p, 0, 1)
-        _check_integer("top_k", self.top_k, 0, 2**31 - 1)
-        _check_integer("max_tokens", self.max_tokens, 1, 2**31 - 1)
-        if self.seed is not None:
-            _check_integer("seed", self.seed, 0, MAX_SEED)
+        for name, (kind, low, high) in RANGES.items():
+            value = getattr(self, name)
+            if name == "seed" and value is None:
+                continue
+            (_check_integer if kind is int else _check_number)(name, value, low, high)
         _check_stops(self.stop)
 
     @classmethod
@@ -79,7 +103,7 @@ def _check_number(name: str, value: object, low: float, high: float) -> None:
         raise SamplingError(f"{name} must be a number from {low} to {high}, not {value!r}")
 
 
-def _check_integer(name: str, value: object, low: int, high: int) -> None:
+def _check_integer(name: str, value: object, low: float, high: float) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise SamplingError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
 
@@ -96,6 +120,28 @@ def _check_stops(stops: object) -> None:
     good = isinstance(stops, tuple) and all(isinstance(stop, str) and stop for stop in stops)
     if not good or len(stops) > MAX_STOPS:  # type: ignore[arg-type]  # `good` says it is a tuple
         raise SamplingError(f"stop must be a text or a list of at most {MAX_STOPS} non-empty texts, not {stops!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is wanted of a generation besides its text.
+
+    logprobs: None for no log-probabilities, else how many alternatives of each token are wanted, 0 to 20. schema: the JSON
+    text of a JSON schema that the answer must satisfy.
+
+    Raises:
+        SamplingError: logprobs out of its range.
+    """
+
+    logprobs: int | None = None
+    schema: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.logprobs is not None:
+            _check_integer("logprobs", self.logprobs, 0, MAX_ALTERNATIVES)
+
+
+NO_EXTRAS = Extras()
 
 
 class Kind(StrEnum):
@@ -135,6 +181,14 @@ class Prompt:
         """The exact rendered text."""
         return "".join(segment.text for segment in self.segments)
 
+    def digests(self) -> dict[str, str | None]:
+        """SHA-256 of the text in UTF-8, and of the ids, in decimal with commas between; None of what is not known."""
+        text = self.text.encode("utf-8", "surrogatepass")
+        return {
+            "sha256": sha256(text).hexdigest() if text else None,
+            "ids_sha256": sha256(",".join(map(str, self.ids)).encode()).hexdigest() if self.ids else None,
+        }
+
 
 class Finish(StrEnum):
     """Why a generation ended."""
@@ -148,11 +202,29 @@ class Finish(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Logprob:
+    """A token and how likely the model held it to be, before temperature, penalties and cuts.
+
+    data: the token's bytes, none for a control token. logprob: natural logarithm of its probability, 0 or less. top: the most
+    likely tokens in its place, the likeliest first.
+    """
+
+    id: int
+    data: bytes
+    logprob: float
+    top: tuple[Logprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
-    """New text of the answer; never half a character. tokens: how many tokens it stands for."""
+    """New text of the answer; never half a character. tokens: how many tokens it stands for.
+
+    logprobs: of these tokens, in order, where they were asked for.
+    """
 
     text: str
     tokens: int = 1
+    logprobs: tuple[Logprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,21 +303,34 @@ class Receipt:
     """Slips found in the caller's prompt, one sentence each."""
     dropped: tuple[Mapping[str, object], ...] = ()
     """Messages that were left out to fit the window: index, role, tokens, why."""
+    ignored: tuple[str, ...] = ()
+    """What the caller sent that was accepted and had no effect."""
+    extras: Extras = NO_EXTRAS
+    prompt: Prompt | None = None
+    """What the engine got."""
+    reproducible: bool | None = None
+    """Whether the same request with the same seed gives the same answer; None where nobody knows."""
     remote: Mapping[str, object] | None = None
     """The receipt of the endpoint that answered, where that was a remote one that gives receipts."""
 
-    def as_json(self) -> dict[str, object]:
-        """The receipt as JSON values, tokens and seconds."""
+    def as_json(self, *, prompts: bool = False) -> dict[str, object]:
+        """The receipt as JSON values, tokens and seconds. prompts: with the prompt's text and ids, not only their hashes."""
         return {
             "prompt": {
                 "written": str(self.written),
                 "source": self.source,
                 "format": self.format,
+                **(self.prompt or Prompt(())).digests(),
+                **({"text": self.prompt.text, "ids": list(self.prompt.ids)} if prompts and self.prompt else {}),
                 "findings": list(self.findings),
                 "dropped": [dict(entry) for entry in self.dropped],
             },
             "sampling": self.sampling.as_json(),
             "defaulted": list(self.defaulted),
+            "ignored": list(self.ignored),
+            "logprobs": self.extras.logprobs,
+            "schema": self.extras.schema,
+            "reproducible": self.reproducible,
             "finish": str(self.finish),
             "stopped_by": self.stopped_by,
             "usage": {**asdict(self.usage), "evaluated": self.usage.evaluated} if self.usage else None,

@@ -3,19 +3,24 @@
 import asyncio
 import math
 import os
+import random
 import signal
+import threading
 import time
 from collections import Counter
 
 import httpx
+import psutil
 import pytest
 
 from puna import config
-from puna.chat import Ask
-from puna.engines.llamacpp import LlamaCpp, request
-from puna.errors import EngineStoppedError, ModelFileError
+from puna.engines import watch
+from puna.engines.completion import request
+from puna.engines.llamacpp import LlamaCpp
+from puna.errors import EngineLoadingError, EngineStoppedError, ModelFileError
 from puna.generation import Delta, End, Finish, Kind, Prompt, Sampling, Segment
 from puna.messages import Role, dialog_of
+from puna.turn import Ask
 
 pytestmark = pytest.mark.model
 
@@ -159,7 +164,7 @@ def test_every_sampler_that_was_not_asked_for_is_off():
 
 def test_moving_the_cache_is_asked_for_only_when_it_is_on():
     assert "n_cache_reuse" not in request(Prompt((), (1, 2)), Sampling(seed=1))
-    assert request(Prompt((), (1, 2)), Sampling(seed=1), 32)["n_cache_reuse"] == 32
+    assert request(Prompt((), (1, 2)), Sampling(seed=1), cache_reuse=32)["n_cache_reuse"] == 32
 
 
 @pytest.mark.parametrize(("settings", "most", "said"), [({}, 200, ""), ({"cache_reuse": 32}, 10, " cache_reuse=32")])
@@ -252,16 +257,82 @@ def test_a_wait_in_the_queue_can_be_left(model_home):
     assert with_spine(model_home, work, slots=1) == (0, 1)
 
 
-def test_streams_end_with_a_sentence_when_the_process_is_killed(model_home):
+@pytest.mark.parametrize(
+    ("number", "where"),
+    [
+        (signal.SIGKILL, "prefill"),
+        (signal.SIGKILL, "decode"),
+        (signal.SIGSTOP, "prefill"),
+        (signal.SIGABRT, "decode"),
+    ],
+)
+def test_a_process_that_ends_or_stops_breaks_its_streams_and_is_back_for_those_who_wait(model_home, number, where):
     async def work(spine):
-        events = spine.engine.stream(Prompt((), LONG[:20]), Sampling(max_tokens=1000, seed=1, temperature=1))
-        await anext(events)
-        os.kill(spine.engine.worker.pid, signal.SIGKILL)
-        with pytest.raises(EngineStoppedError, match="engine process has ended"):
-            async for _ in events:
+        engine = spine.engine
+        sampling = Sampling(max_tokens=1000, seed=1, temperature=1)
+        running = engine.stream(Prompt((), LONG if where == "prefill" else LONG[:20]), sampling)
+        first = asyncio.ensure_future(anext(running))
+        while not await busy_slots(engine):
+            await asyncio.sleep(0.01)
+        if where == "decode":
+            await first
+        queued = asyncio.ensure_future(anext(engine.stream(Prompt((), LONG[:30]), sampling)))
+        while not engine.slots.waiting:
+            await asyncio.sleep(0)
+        os.kill(engine.worker.pid, number)
+        began = time.monotonic()
+        with pytest.raises(EngineStoppedError, match="engine process has ended .*ask again"):
+            await first
+            async for _ in running:
                 pass
+        assert isinstance(await queued, Delta)
+        return time.monotonic() - began, engine.restarts
 
-    with_spine(model_home, work)
+    seconds, restarts = with_spine(model_home, work, slots=1)
+    assert seconds < 10
+    assert restarts == 1
+
+
+def test_streams_under_a_process_that_is_killed_again_and_again_end_or_are_refused(model_home, monkeypatch):
+    monkeypatch.setattr(watch, "STEADY_SECONDS", 0)  # no pauses
+    chance = random.Random(1)  # noqa: S311  # moments, not secrets
+    met: Counter[type] = Counter()
+    kills = [signal.SIGKILL, signal.SIGABRT, signal.SIGKILL, signal.SIGSTOP] * 2
+
+    async def client(engine, number, over):
+        turn = 0
+        while not over.is_set():
+            turn += 1
+            try:
+                ids = await engine.encode((Segment(Kind.CONTENT, f"{number} and {turn}", Role.USER),))
+                sampling = Sampling(max_tokens=12, seed=turn)
+                last = [event async for event in engine.stream(Prompt((), ids * (turn % 30 + 1)), sampling)][-1]
+                met[type(last)] += 1
+            except (EngineStoppedError, EngineLoadingError) as error:
+                met[type(error)] += 1
+                await asyncio.sleep(0.01)
+
+    async def work(spine):
+        engine, over = spine.engine, asyncio.Event()
+        clients = [asyncio.ensure_future(client(engine, number, over)) for number in range(8)]
+        for kill in kills:
+            while not engine.ready:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(chance.random() ** 3)
+            os.kill(engine.worker.pid, kill)
+            while engine.ready:
+                await asyncio.sleep(0.005)
+        while not engine.ready:
+            await asyncio.sleep(0.005)
+        over.set()
+        await asyncio.gather(*clients)
+        assert (engine.restarts, engine.slots.busy, engine.slots.waiting) == (len(kills), 0, 0)
+        return len(psutil.Process().children()), await busy_slots(engine)
+
+    before = psutil.Process().num_fds(), threading.active_count()
+    assert with_spine(model_home, work, slots=3) == (1, 0)
+    assert (psutil.Process().num_fds(), threading.active_count()) == before
+    assert set(met) == {End, EngineStoppedError, EngineLoadingError}
 
 
 def test_closing_ends_the_process(model_home):

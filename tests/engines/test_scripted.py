@@ -2,16 +2,16 @@ import asyncio
 
 import pytest
 
-from puna.engines.scripted import CONTROL, Scripted
-from puna.errors import EngineError
-from puna.generation import Delta, End, Finish, Kind, Prompt, Sampling, Segment
+from puna.engines.scripted import CONTROL, WORDS, Scripted
+from puna.errors import EngineError, InputError
+from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Kind, Prompt, Sampling, Segment
 from puna.messages import Role
 
 
-async def ask(engine, text="hello there", **sampling):
+async def ask(engine, text="hello there", extras=NO_EXTRAS, **sampling):
     segments = (Segment(Kind.CONTENT, text, Role.USER),)
     prompt = Prompt(segments, await engine.encode(segments))
-    return [event async for event in engine.stream(prompt, Sampling(**sampling))]
+    return [event async for event in engine.stream(prompt, Sampling(**sampling), extras)]
 
 
 def text_of(events):
@@ -56,3 +56,38 @@ def test_it_fails_where_the_script_says():
         return len(seen), engine.slots.busy
 
     assert asyncio.run(scenario()) == (2, 0)
+
+
+@pytest.mark.parametrize("alternatives", [0, 1, 5])
+def test_it_is_certain_of_what_it_says(alternatives):
+    *deltas, _ = asyncio.run(ask(Scripted(), extras=Extras(logprobs=alternatives)))
+    tokens = [entry for delta in deltas for entry in delta.logprobs]
+    assert [delta.tokens for delta in deltas] == [len(delta.logprobs) for delta in deltas]
+    assert b"".join(entry.data for entry in tokens) == b"You said: hello there"
+    assert [entry.id for entry in tokens] == WORDS.encode("You said: hello there")
+    assert {entry.logprob for entry in tokens} == {0.0}
+    assert all(len(entry.top) == min(1, alternatives) for entry in tokens)
+
+
+def test_log_probabilities_and_penalties_change_nothing_of_the_answer():
+    plain = asyncio.run(ask(Scripted()))
+    told = asyncio.run(ask(Scripted(), extras=Extras(logprobs=3), presence_penalty=2.0))
+    assert text_of(plain) == text_of(told)
+    assert all(delta.logprobs == () for delta in plain[:-1])
+
+
+def test_it_says_that_it_has_neither_grammar_nor_model():
+    engine = Scripted()
+    with pytest.raises(InputError, match="no grammar"):
+        asyncio.run(ask(engine, extras=Extras(schema="{}")))
+    with pytest.raises(InputError, match="no model to score 3 tokens"):
+        asyncio.run(engine.score((2, 3, 4), 0))
+    assert engine.slots.busy == 0
+
+
+def test_it_is_reproducible_and_has_nothing_to_restart():
+    engine = Scripted()
+    assert engine.info.reproducible is True
+    assert (engine.state, engine.restarts) == ("ready", 0)
+    asyncio.run(engine.close())
+    assert engine.state == "stopped"

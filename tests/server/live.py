@@ -6,16 +6,30 @@ import asyncio
 import queue
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import httpx
 import uvicorn
 
-from puna.chat import Ask
-from puna.engines.base import EngineInfo
-from puna.generation import Delta, Finish, Receipt, Sampling, Timing, Usage, Written
-from puna.server.app import create_app
+from puna.engines.base import EngineInfo, Scored
+from puna.generation import (
+    Delta,
+    Finish,
+    Kind,
+    Logprob,
+    Prompt,
+    Receipt,
+    Sampling,
+    Segment,
+    Timing,
+    Usage,
+    Written,
+)
+from puna.server.app import Setup, create_app
+from puna.server.invocations import Service
+from puna.turn import Ask
 
 ENDPOINT = "llama-2-7b"
 WAIT = 10
@@ -29,6 +43,9 @@ class Hold:
 Script = list[str | Exception | Hold]
 
 
+PROMPT = Prompt((Segment(Kind.CONTENT, "a b"),), (1, 2))
+
+
 @dataclass
 class Turn:
     """A turn of the stand-in."""
@@ -38,14 +55,22 @@ class Turn:
     written: Written
     source: str | None
     format: str
+    prompt: Prompt = PROMPT
 
-    async def stream(self) -> AsyncIterator[Delta | Receipt]:
+    def again(self, n: int) -> Turn:
+        return replace(self, sampling=replace(self.sampling, seed=(self.sampling.seed or 0) + n))
+
+    async def score(self, top: int) -> tuple[Scored, Receipt]:
+        tokens = (None, Logprob(2, b" b", -0.5, (Logprob(2, b" b", -0.5),)[:top]))
+        return Scored(tokens, Usage(2, 0, 0)), self._receipt(0)
+
+    async def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
         said = 0
         try:
             for step in self.speaker.script:
                 if isinstance(step, str):
                     said += 1
-                    yield Delta(step)
+                    yield Delta(step, 1, (Logprob(said, step.encode(), -0.5),))
                 else:
                     await self.speaker.do(step)
             yield self._receipt(said)
@@ -96,6 +121,13 @@ class Speaker:
                 self.cleaned.set()
         return Turn(self, replace(ask.sampling, seed=7), self.written, self.source, self.format)
 
+    async def encoded(self, ask: Ask) -> tuple[int, ...]:
+        self.asked.append(ask)
+        return (1, 2)
+
+    async def spelled(self, ids: Sequence[int]) -> list[bytes]:
+        return [{1: b"a", 2: b" b"}[token] for token in ids]
+
     async def do(self, step: Exception | Hold) -> None:
         if isinstance(step, Exception):
             raise step
@@ -116,12 +148,18 @@ class _Server(uvicorn.Server):
 class Live:
     """The server, and what a test needs to talk to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **setup: Any) -> None:
         self.speaker = Speaker()
         self.ready = True
         self.logged: list[str] = []
         self.lines: queue.Queue[str] = queue.Queue()
-        app = create_app(self.speaker, ENDPOINT, log=self.lines.put, ready=lambda: self.ready)
+        self.restarts = 0
+        setup = Setup(
+            log=self.lines.put, state=lambda: "ready" if self.ready else "restarting", restarts=lambda: self.restarts,
+            **setup,
+        )  # fmt: skip
+        app = create_app(self.speaker, ENDPOINT, setup)
+        self.service: Service = app.state.service
         # By its protocol number asyncio knows that it may switch Nagle's delay off: 40 ms a request otherwise.
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.bind(("127.0.0.1", 0))

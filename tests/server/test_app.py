@@ -15,7 +15,9 @@ ROUTES = [
     ("GET", "/", 405, "MethodNotAllowedException", "GET is not allowed here; allowed: POST"),
     ("DELETE", "/ping", 405, "MethodNotAllowedException", "GET"),
     ("POST", "/receipts/x", 405, "MethodNotAllowedException", "GET"),
-    ("POST", "/endpoints/other/async-invocations", 400, "ValidationError", "does not offer asynchronous inference"),
+    ("POST", f"/endpoints/{ENDPOINT}/async-invocations", 400, "ValidationError", "does not offer asynchronous inference"),
+    ("POST", "/endpoints/other/async-invocations", 400, "ValidationError", "Endpoint other of account"),
+    ("POST", f"/endpoints/{ENDPOINT}/invocations-bidirectional-stream", 400, "ValidationError", "bidirectional"),
 ]  # fmt: skip
 
 

@@ -21,6 +21,9 @@ def test_ping_and_health(live: Live) -> None:
         "engine": "stand-in-1",
         "context": 4096,
         "slots": 4,
+        "restarts": 0,
+        "dialect": "auto",
+        "limits": {"invocation_seconds": 60, "stream_seconds": 480, "answer_length": "demand"},
     }
 
 
@@ -28,7 +31,7 @@ def test_an_engine_that_is_down_is_not_ready(live: Live) -> None:
     live.ready = False
     assert live.http.get("/ping").status_code == 503
     health = live.http.get("/health")
-    assert (health.status_code, health.json()["status"]) == (503, "unavailable")
+    assert (health.status_code, health.json()["status"]) == (503, "restarting")
 
 
 def test_a_whole_answer(live: Live) -> None:

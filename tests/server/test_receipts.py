@@ -17,9 +17,15 @@ def test_an_answers_receipt(live: Live) -> None:
         "written": "translated",
         "source": "llama2",
         "format": "smollm2",
+        "sha256": None,
+        "ids_sha256": None,
         "findings": [],
         "dropped": [],
     }
+    assert receipt["dialect"] == "workshop"
+    assert receipt["limits"] == {
+        "context": 4096, "invocation_seconds": 60, "stream_seconds": 480, "answer_length": "demand",
+    }  # fmt: skip
     assert (receipt["sampling"]["temperature"], receipt["sampling"]["seed"]) == (0.1, 7)
     assert receipt["usage"] == {"prompt": 41, "cached": 0, "output": 4, "evaluated": 41}
 
@@ -45,6 +51,9 @@ def test_a_broken_stream_has_one_too(live: Live) -> None:
     assert receipt == {
         "id": response.headers["x-amzn-requestid"],
         "endpoint": ENDPOINT,
+        "dialect": "workshop",
+        "faults": [],
+        "limits": receipt["limits"],
         "status": 200,
         "error": "it broke",
     }

@@ -13,6 +13,7 @@ from puna.errors import (
     DialogError,
     EngineBusyError,
     EngineError,
+    EngineLoadingError,
     EngineStoppedError,
 )
 from puna.generation import Written
@@ -139,7 +140,7 @@ BAD_BODIES: list[tuple[bytes, str]] = [
     (b'{"prompt": "a\\u0000"}', "character NUL"),
     (b'{"prompt": "\\ud800"}', "lone surrogate"),
     (b'{"prompt": "\xed\xa0\x80"}', "is not UTF-8"),
-    (b'{"messages": [{"role": "user", "content": "\\ud800"}]}', "lone surrogate"),
+    (b'{"messages": [{"role": "user", "content": "\\ud800"}], "max_tokens_to_sample": 1}', "lone surrogate"),
     (b'{"prompt": "a", "\\ud800": 1}', "unknown field"),
     (b'{"prompt": "a", "temprature": 1}', "Did you mean 'temperature'?"),
     (b'{"prompt": "a", "temperature": NaN}', "NaN is no JSON number"),
@@ -197,7 +198,8 @@ EARLY = [
     ("prepare", DialogError("two users in a row"), 424, "ModelError", "two users in a row"),
     ("prepare", EngineStoppedError("it is stopping"), 503, "ServiceUnavailable", "it is stopping"),
     ("prepare", RuntimeError("secret"), 500, "InternalFailure", "puna failed unexpectedly; its log says why"),
-    ("stream", EngineBusyError("all slots are busy"), 429, "ThrottlingException", "all slots are busy"),
+    ("stream", EngineBusyError("all slots are busy"), 400, "ThrottlingException", "all slots are busy"),
+    ("prepare", EngineLoadingError("it is loading"), 429, "ModelNotReadyException", "it is loading"),
     ("stream", EngineStoppedError("it is stopping"), 503, "ServiceUnavailable", "it is stopping"),
     ("stream", EngineError("it broke"), 500, "InternalFailure", "it broke"),
     ("stream", RuntimeError("secret"), 500, "InternalFailure", "puna failed unexpectedly; its log says why"),

@@ -8,53 +8,58 @@ from hypothesis import strategies as st
 from puna.errors import DialogError, EndpointError, InputError, SamplingError
 from puna.generation import Sampling
 from puna.messages import Dialog, Role
-from puna.wire import workshop
-from puna.wire.workshop import Request
+from puna.wire import reading, workshop
+from puna.wire.dialect import Request
 
 HELLO = Dialog().append(Role.SYSTEM, "Be brief.").append(Role.USER, "Hello")
 
+
+def read(value: object) -> Request:
+    return reading.read(workshop.DIALECT, value)
+
+
 # a request's value, and what it means: read gives the meaning, write gives the value back
 TABLE = [
-    ({"prompt": "<s>[INST] Hi [/INST]"}, Request("<s>[INST] Hi [/INST]", Sampling())),
+    ({"prompt": "<s>[INST] Hi [/INST]"}, Request(("<s>[INST] Hi [/INST]",), Sampling())),
     (
         {"prompt": "Hi", "temperature": 0.1, "top_p": 1, "max_tokens_to_sample": 512},
-        Request("Hi", Sampling(temperature=0.1, top_p=1, max_tokens=512), frozenset({"temperature", "top_p", "max_tokens"})),
+        Request(("Hi",), Sampling(temperature=0.1, top_p=1, max_tokens=512), frozenset({"temperature", "top_p", "max_tokens"})),
     ),
     (
         {"prompt": " ", "top_k": 0, "min_p": 0.05, "seed": 0, "stop": ["\n", "x"], "stream": True},
         Request(
-            " ",
+            (" ",),
             Sampling(top_k=0, min_p=0.05, seed=0, stop=("\n", "x")),
             frozenset({"top_k", "min_p", "seed", "stop"}),
             stream=True,
         ),
     ),
-    ({"messages": HELLO.as_json(), "stream": False}, Request(HELLO, Sampling(), stream=False)),
+    ({"messages": HELLO.as_json(), "stream": False}, Request((HELLO,), Sampling(), stream=False)),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("value", "request_"), TABLE)
 def test_both_directions(value: Any, request_: Request) -> None:
-    assert workshop.read_request(value) == request_
+    assert read(value) == request_
     assert workshop.write_request(request_) == value
 
 
 def test_one_stop_as_text_and_null_for_not_given() -> None:
     value = {"prompt": "Hi", "stop": "END", "seed": None}
-    assert workshop.read_request(value) == Request("Hi", Sampling(stop=("END",)), frozenset({"stop"}))
-    assert workshop.read_request({"prompt": "Hi", "stop": None, "stream": None}) == Request("Hi", Sampling())
+    assert read(value) == Request(("Hi",), Sampling(stop=("END",)), frozenset({"stop"}))
+    assert read({"prompt": "Hi", "stop": None, "stream": None, "temperature": None}) == Request(("Hi",), Sampling())
 
 
 NESTED = json.loads("[" * 900 + "]" * 900)
 
 REFUSED: list[tuple[Any, type[Exception], str]] = [
-    ([], InputError, 'the body must be a JSON object such as {"prompt": "..."}, not a list'),
+    ([], InputError, 'the body must be a JSON object such as {"prompt": ...}, not a list'),
     ("text", InputError, "not text"),
     (None, InputError, "not null"),
     (7, InputError, "not a number"),
     ({}, InputError, 'either "prompt" (text) or "messages" (a list), but neither came'),
     ({"prompt": "a", "messages": []}, InputError, "but both came"),
-    ({"prompt": None}, InputError, "prompt must be text, not null"),
+    ({"prompt": None}, InputError, "neither came"),
     ({"prompt": ["a"]}, InputError, "prompt must be text, not a list"),
     ({"prompt": {"a": 1}}, InputError, "prompt must be text, not an object"),
     ({"prompt": False}, InputError, "prompt must be text, not true or false"),
@@ -65,7 +70,6 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
     ({"prompt": "a", "max_tokens": 1}, InputError, "Did you mean 'max_tokens_to_sample'?"),
     ({"prompt": "a", "\ud800": 1}, InputError, r"unknown field '\ud800'"),
     ({"prompt": "a", "temperature": "0.6"}, SamplingError, "temperature must be a number from 0 to 2, not '0.6'"),
-    ({"prompt": "a", "temperature": None}, SamplingError, "temperature must be a number from 0 to 2, not None"),
     ({"prompt": "a", "temperature": 2.1}, SamplingError, "not 2.1"),
     ({"prompt": "a", "temperature": True}, SamplingError, "not True"),
     ({"prompt": "a", "temperature": NESTED}, InputError, ""),
@@ -94,7 +98,7 @@ REFUSED: list[tuple[Any, type[Exception], str]] = [
 @pytest.mark.parametrize(("value", "error", "part"), REFUSED, ids=[str(n) for n in range(len(REFUSED))])
 def test_refuses(value: Any, error: type[Exception], part: str) -> None:
     with pytest.raises(error) as caught:
-        workshop.read_request(value)
+        read(value)
     assert part in str(caught.value)
 
 
@@ -105,15 +109,15 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(workshop.FIELDS), JSON | st.just(HELLO.as_json())))
+@given(st.dictionaries(st.sampled_from([entry.name for entry in workshop.FIELDS]), JSON | st.just(HELLO.as_json())))
 def test_a_request_is_read_or_refused_never_anything_else(value: Any) -> None:
     if any(isinstance(entry, int) and abs(entry) > 10**40 for entry in value.values()):
         return  # the strict reader lets no such number in
     try:
-        request = workshop.read_request(value)
+        request = read(value)
     except InputError:
         return
-    assert workshop.read_request(workshop.write_request(request)) == request
+    assert read(workshop.write_request(request)) == request
 
 
 @pytest.mark.parametrize("text", ["", " a", "\n", "🦙"])

@@ -7,13 +7,24 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from puna import config
 from puna.chat import Spine
 from puna.cli.progress import on_terminal
-from puna.server.app import create_app
+from puna.engines.base import Engine
+from puna.errors import InputError
+from puna.server.app import Setup, create_app
+from puna.server.auth import Proof, SigV4, Token
+from puna.server.faults import Faults
+from puna.server.invocations import Limits, Service
 from puna.server.listen import address_of, bind, listening, run
+from puna.server.loading import Late
+
+DRAIN_SECONDS = 30
+"""How long a stop waits for what was accepted; SageMaker kills a container after as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +52,49 @@ def say(line: str) -> None:
 
 
 def with_endpoint(wanted: config.Settings, work: Work, log: Callable[[str], None] = say) -> int:
-    """Run ``work`` beside an endpoint; SIGINT and SIGTERM end it cleanly, a second signal at once."""
-    with bind(wanted.host, wanted.port) as bound:
+    """Run ``work`` beside an endpoint; SIGINT and SIGTERM end it once what was accepted is done, a second signal at once."""
+    proofs, faults = _proofs(wanted), Faults.read(Path(wanted.faults)) if wanted.faults else Faults()
+    with bind(wanted.host, wanted.port, guarded=wanted.auth is not None) as bound:
         with on_terminal() as progress:
             model = config.find_model(wanted, progress)
-        return run(_with_signals(wanted, model, bound, work, log))
+        return run(_with_signals(_Plan(wanted, model, bound, proofs, faults, log), work))
 
 
-async def _with_signals(
-    wanted: config.Settings, model: config.Model | None, bound: socket.socket, work: Work, log: Callable[[str], None]
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    wanted: config.Settings
+    model: config.Model | None
+    bound: socket.socket
+    proofs: tuple[Proof, ...]
+    faults: Faults
+    log: Callable[[str], None]
+
+
+def _proofs(wanted: config.Settings) -> tuple[Proof, ...]:
+    """What requests must bear one of.
+
+    Raises:
+        InputError: keys or token are missing, or written in another way.
+    """
+    kinds = (wanted.auth or "none").split("+")
+    proofs: list[Proof] = []
+    if "sigv4" in kinds:
+        pairs = [entry.strip().partition(":") for entry in (wanted.auth_keys or "").split(",") if entry.strip()]
+        if not pairs or not all(name and secret for name, _, secret in pairs):
+            raise InputError(
+                "--auth sigv4 needs PUNA_AUTH_KEYS=ID:SECRET (several with commas between), and it is not so"
+            )
+        proofs.append(SigV4({name: secret for name, _, secret in pairs}))
+    if "token" in kinds:
+        if not wanted.auth_token:
+            raise InputError("--auth token needs the token in PUNA_AUTH_TOKEN, and there is none")
+        proofs.append(Token(wanted.auth_token))
+    return tuple(proofs)
+
+
+async def _with_signals(plan: _Plan, work: Work) -> int:
     stop = asyncio.Event()
-    task = asyncio.ensure_future(_serve(wanted, model, bound, lambda endpoint: work(endpoint, stop), log))
+    task = asyncio.ensure_future(_serve(plan, lambda endpoint: work(endpoint, stop), stop))
 
     def on_signal() -> None:
         if stop.is_set():
@@ -65,20 +107,63 @@ async def _with_signals(
     return await task
 
 
-async def _serve(
-    wanted: config.Settings,
-    model: config.Model | None,
-    bound: socket.socket,
-    work: Callable[[Endpoint], Awaitable[int]],
-    log: Callable[[str], None],
-) -> int:
-    spine = await config.open_spine(wanted, model)
+async def _serve(plan: _Plan, work: Callable[[Endpoint], Awaitable[int]], stop: asyncio.Event) -> int:
+    wanted, late = plan.wanted, Late()
+    engine = config.engine_of(wanted, plan.model, plan.log)
+    app = create_app(late, wanted.name, _setup(plan, engine))
     try:
-        async with listening(create_app(spine, wanted.name, log=log, ready=lambda: spine.engine.ready), bound):
+        async with listening(app, plan.bound):
+            spine = await _loaded(plan, engine, stop)
+            if spine is None:
+                return 0
+            late.put(spine)
             try:
-                return await work(Endpoint(address_of(bound), wanted.name, spine))
+                return await work(Endpoint(address_of(plan.bound), wanted.name, spine))
             finally:
-                # Before the server: it waits for its streams, which end when the engine does.
-                await spine.engine.close()
+                await _drain(app.state.service)
+                # Before the server: what is not done by now ends when the engine does.
+                await engine.close()
     finally:
-        await spine.engine.close()
+        await engine.close()
+
+
+async def _loaded(plan: _Plan, engine: Engine, stop: asyncio.Event) -> Spine | None:
+    """The spine once its model is loaded, or None where a signal asks for the end before that."""
+    loading = asyncio.ensure_future(config.spine_of(plan.wanted, plan.model, engine))
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return loading.result() if loading.done() else None
+    finally:
+        stopping.cancel()
+        loading.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await loading
+
+
+async def _drain(service: Service) -> None:
+    """Take nothing new, and finish what was accepted, at most DRAIN_SECONDS long."""
+    service.draining = True
+    if service.running:
+        requests = "request is" if service.running == 1 else "requests are"
+        say(
+            f"stopping: {service.running} {requests} finished first, within {DRAIN_SECONDS} s; Ctrl-C again ends at once"
+        )
+    with suppress(TimeoutError):
+        await asyncio.wait_for(service.quiet.wait(), DRAIN_SECONDS)
+
+
+def _setup(plan: _Plan, engine: Engine) -> Setup:
+    wanted = plan.wanted
+    return Setup(
+        log=plan.log,
+        structured=wanted.log == "json",
+        state=lambda: engine.state,
+        waiting=lambda: engine.waiting,
+        restarts=lambda: engine.restarts,
+        dialect=wanted.dialect,
+        limits=Limits(wanted.invocation_seconds, wanted.stream_seconds, cap=wanted.answer_length == "cap"),
+        faults=plan.faults,
+        prompts=wanted.receipts == "text",
+        proofs=plan.proofs,
+    )

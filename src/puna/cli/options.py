@@ -11,14 +11,18 @@ from puna.config import OPTIONS
 from puna.errors import InputError
 
 SERVE = tuple(option.name for option in OPTIONS)
-ENGINE = tuple(name for name in SERVE if name not in {"name", "host", "port", "slots"})
+_ENDPOINT = {
+    "name", "host", "port", "slots", "queue", "dialect", "answer_length", "invocation_seconds", "stream_seconds", "receipts", "log",
+    "faults", "auth", "auth_keys", "auth_token",
+}  # fmt: skip
+ENGINE = tuple(name for name in SERVE if name not in _ENDPOINT)
 
 
 def add_settings(parser: argparse.ArgumentParser, names: tuple[str, ...] = SERVE) -> None:
     """The settings of ``puna serve`` that the verb takes; each also reads its PUNA_ variable."""
     group = parser.add_argument_group("model and engine")
     for option in OPTIONS:
-        if option.name in names:
+        if option.name in names and not option.secret:
             default = "" if option.default is None else f" (default {option.default})"
             group.add_argument(
                 option.flag,

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from puna.generation import Delta, End, Prompt, Sampling, Segment
+from puna.generation import NO_EXTRAS, Delta, End, Extras, Logprob, Prompt, Sampling, Segment, Usage
 
 Event = Delta | End
 
@@ -16,7 +16,8 @@ class EngineInfo:
     """What an engine says of itself. context: tokens of one request's window; slots: requests at a time.
 
     control: texts of the model's control tokens. bos: the text of the token that starts a prompt where the
-    vocabulary demands one, else None.
+    vocabulary demands one, else None. reproducible: whether the same prompt, sampling and seed give the same answer, whatever
+    else runs and whatever is cached; None where nobody knows.
     """
 
     model: str
@@ -25,6 +26,15 @@ class EngineInfo:
     slots: int
     control: frozenset[str] = frozenset()
     bos: str | None = None
+    reproducible: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """How likely a model holds a given text. tokens: one each, but None for the first, which nothing precedes."""
+
+    tokens: tuple[Logprob | None, ...]
+    usage: Usage
 
 
 @runtime_checkable
@@ -34,6 +44,18 @@ class Engine(Protocol):
     @property
     def ready(self) -> bool:
         """Whether it can answer now: started, and not closed or lost since."""
+
+    @property
+    def state(self) -> str:
+        """``loading`` before it can answer for the first time, ``ready``, ``restarting`` or ``stopped``."""
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot."""
+
+    @property
+    def restarts(self) -> int:
+        """How often its process was lost and started again."""
 
     async def start(self) -> EngineInfo:
         """Load the model or find the server.
@@ -49,9 +71,17 @@ class Engine(Protocol):
     async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
         """Token ids of a prompt by this model's vocabulary, shape (n,); content never becomes a control id."""
 
-    def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
+    def stream(self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS) -> AsyncGenerator[Event, None]:
         """Deltas in order, then one End. Closing the iterator early frees the slot.
 
         Raises:
-            EngineBusyError: the queue is full. EngineError: the generation failed.
+            InputError: an extra that this engine does not have. EngineBusyError: the queue is full. EngineError: the
+                generation failed.
+        """
+
+    async def score(self, ids: tuple[int, ...], top: int) -> Scored:
+        """Log-probabilities of a whole prompt, shape (n,), each with its ``top`` likeliest alternatives.
+
+        Raises:
+            InputError: this engine cannot do it, or an id is none of its vocabulary. EngineError: it failed.
         """

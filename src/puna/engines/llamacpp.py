@@ -9,26 +9,31 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
+from puna.engines import scoring
 from puna.engines.admission import Slots
-from puna.engines.base import EngineInfo, Event
+from puna.engines.base import EngineInfo, Event, Scored
+from puna.engines.completion import complaint, events, hold_to_schema, request
 from puna.engines.process import WorkerProcess
-from puna.errors import EngineError, EngineStoppedError
-from puna.generation import Delta, End, Finish, Prompt, Sampling, Segment, Timing, Usage
+from puna.engines.watch import State, Watch, silent
+from puna.errors import EngineError, EngineStoppedError, ModelFileError
+from puna.generation import NO_EXTRAS, End, Extras, Prompt, Sampling, Segment
 from puna.models.pretokenizers import matched_anyway
 from puna.tokens.base import ControlToken, parted, runs
 
 SILENCE_SECONDS = 300.0
 """Longest wait between two events. Prefill reports after each batch of 64 tokens, so this is ample for any model."""
 
-_FINISH = {"eos": Finish.STOP, "word": Finish.STOP, "limit": Finish.LENGTH}
+NOTICE_SECONDS = 3.0
+"""How much later than its connections a process's end is noticed, at most, on a busy machine."""
+WORKER = "puna.engines.worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +60,150 @@ class LlamaCppSettings:
     cache_reuse: int = 0
 
 
-class LlamaCpp:
-    """One model, loaded in one child process."""
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One process that has the model loaded, and the client of its HTTP server."""
 
-    def __init__(self, settings: LlamaCppSettings) -> None:
+    worker: WorkerProcess
+    http: aiohttp.ClientSession
+    address: str
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended, as far as is known."""
+        return self.worker.running
+
+    async def ended(self) -> str:
+        """Wait for the process's end; tells how it ended."""
+        return await self.worker.ended()
+
+    async def close(self) -> None:
+        """Drop the requests, end the process."""
+        await self.http.close()  # first: the process ends at once when its requests have been dropped
+        await self.worker.stop()
+
+
+class LlamaCpp:
+    """One model in one child process, and in the next one when that ends. tell: hears of it, in sentences.
+
+    A request holds one process: its stream fails when that ends. Who waits for a slot meanwhile keeps its place, and so does
+    who gets one: it waits for the model to be loaded again. ``encode``, the first call of every request, does not wait.
+    """
+
+    def __init__(self, settings: LlamaCppSettings, *, tell: Callable[[str], None] = silent) -> None:
         self.settings = settings
         self.slots = Slots(settings.slots, settings.queue)
-        self.worker = WorkerProcess("puna.engines.worker", settings.log)
-        self.address: str | None = None
-        self._info: EngineInfo | None = None
-        self._http: aiohttp.ClientSession | None = None
+        self._watch = Watch(self._load, tell)
+        self._file: tuple[int, int] | None = None
+        self._build = ""
 
     @property
     def ready(self) -> bool:
         """Whether the process runs with its model loaded."""
-        return self._info is not None and self.worker.running
+        return self._watch.ready
+
+    @property
+    def state(self) -> State:
+        """Where the engine stands; stopped: before its start and after its close."""
+        return self._watch.state
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot."""
+        return self.slots.waiting
+
+    @property
+    def restarts(self) -> int:
+        """How often the model was loaded again since the start."""
+        return self._watch.restarts
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the model could not be loaded again, as long as that holds."""
+        return self._watch.trouble
+
+    @property
+    def worker(self) -> WorkerProcess:
+        """The process that runs; raises as ``http``."""
+        return self._watch.now().worker
+
+    @property
+    def address(self) -> str:
+        """URL of llama.cpp's own server; raises as ``http``."""
+        return self._watch.now().address
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """The client of llama.cpp's own server, key included; for benchmarks and tests beside puna's own use.
+
+        Raises:
+            EngineLoadingError: the model is being loaded. EngineStoppedError: the engine is not running.
+        """
+        return self._watch.now().http
 
     async def start(self) -> EngineInfo:
-        """Load the model; about half a second for the default one."""
-        if self._info is not None:
-            return self._info
-        wanted, key = self.settings, secrets.token_urlsafe(24)
-        report = await self.worker.start(
+        """Load the model; about half a second for the default one. Cancelled, it kills the process and returns."""
+        await self._watch.start()
+        wanted = self.settings
+        # In the build, and so in every receipt: a moved cache also changes the answers of later prompts that hit it.
+        build = self._build + (f" cache_reuse={wanted.cache_reuse}" if wanted.cache_reuse else "")
+        control, reproducible = frozenset(wanted.control), wanted.cache_reuse == 0
+        return EngineInfo(wanted.name, build, wanted.context, wanted.slots, control, wanted.bos, reproducible)
+
+    async def close(self) -> None:
+        """End the process; streams that run fail with EngineStoppedError, and so do waiting ones."""
+        self.slots.close()
+        await self._watch.close()
+
+    async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
+        """Ids by the model's own vocabulary, one call for a whole prompt; special parsing is off throughout."""
+        control = self.settings.control
+        matched = self.settings.matched | matched_anyway(control)  # what a message spells out of them is cut inside
+        content: list[str | int] = []
+        for run in runs(segments, control):
+            content.extend([control[run.text]] if isinstance(run, ControlToken) else parted(run, matched))
+        served = self._watch.now()
+        if not content:
+            return ()
+        body = {"content": content, "add_special": False, "parse_special": False}
+        async with self._failing(served), served.http.post("/tokenize", json=body) as answer:
+            said = await answer.read()
+        if answer.status != HTTPStatus.OK:
+            raise EngineError(complaint(said))
+        return tuple(json.loads(said)["tokens"])
+
+    async def stream(
+        self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS
+    ) -> AsyncGenerator[Event, None]:
+        """Deltas, then one End. Leaving early drops the connection, which stops llama.cpp at its next batch."""
+        asked, event = time.monotonic(), None
+        body = request(prompt, sampling, extras, self.settings.cache_reuse)
+        async with self.slots.slot():
+            served = await self._watch.life()
+            began = time.monotonic()
+            async with self._failing(served):
+                if extras.schema is not None:
+                    await hold_to_schema(served.http, body)
+                async with served.http.post("/completion", json=body) as answer:
+                    if answer.status != HTTPStatus.OK:
+                        raise EngineError(complaint(await answer.read()))
+                    async for event in events(answer, began - asked, began, extras):
+                        yield event
+                if not isinstance(event, End):
+                    raise aiohttp.ServerDisconnectedError("it ended the answer too early")
+
+    async def score(self, ids: tuple[int, ...], top: int) -> Scored:
+        """Each token of a prompt by the probability that it had there."""
+        async with self.slots.slot():
+            served = await self._watch.life()
+            async with self._failing(served):
+                return await scoring.score(served.http, ids, top)
+
+    async def _load(self) -> Served:
+        """A new process, with a new key."""
+        self._check_file()
+        wanted, key, worker = self.settings, secrets.token_urlsafe(24), WorkerProcess(WORKER, self.settings.log)
+        report = await worker.start(
             {
                 "path": str(wanted.path),
                 "name": wanted.name,
@@ -87,150 +214,50 @@ class LlamaCpp:
                 "key": key,
             }
         )
-        # aiohttp, where the rest of puna uses httpx: half the processor time per token (benchmarks/endpoint.py), on cores
-        # that llama.cpp wants for itself. Proxies of the user's environment have no business on loopback: no trust_env.
-        self.address = report["address"]
-        self._http = aiohttp.ClientSession(
-            self.address,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS),
-            # llama.cpp closes a connection after a stream, and any after 5 s or 100 requests: none is used twice.
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        )
-        # In the build, and so in every receipt: a moved cache also changes the answers of later prompts that hit it.
-        build = report["build"] + (f" cache_reuse={wanted.cache_reuse}" if wanted.cache_reuse else "")
-        self._info = EngineInfo(wanted.name, build, wanted.context, wanted.slots, frozenset(wanted.control), wanted.bos)
-        return self._info
+        self._build = report["build"]
+        return Served(worker, _client(report["address"], key), report["address"])
 
-    async def close(self) -> None:
-        """End the process; streams that run fail with EngineStoppedError, and so do waiting ones."""
-        self.slots.close()
-        http, self._http, self._info = self._http, None, None
-        if http is not None:
-            await http.close()  # first: the process ends at once when its requests have been dropped
-        await self.worker.stop()
-
-    async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
-        """Ids by the model's own vocabulary, one call for a whole prompt; special parsing is off throughout."""
-        control = self.settings.control
-        matched = self.settings.matched | matched_anyway(control)  # what a message spells out of them is cut inside
-        content: list[str | int] = []
-        for run in runs(segments, control):
-            content.extend([control[run.text]] if isinstance(run, ControlToken) else parted(run, matched))
-        if not content:
-            return ()
-        body = {"content": content, "add_special": False, "parse_special": False}
+    def _check_file(self) -> None:
+        """The file that was loaded first, or none: what is known of the model besides was read from that."""
+        path = self.settings.path
         try:
-            async with self.http.post("/tokenize", json=body) as answer:
-                said = await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise await self._failure(error) from error
-        if answer.status != HTTPStatus.OK:
-            raise EngineError(_complaint(said))
-        return tuple(json.loads(said)["tokens"])
+            found = path.stat()
+        except OSError as error:
+            raise ModelFileError(f"cannot read the model file {path} ({error.strerror}); put it back") from error
+        file = (found.st_size, found.st_mtime_ns)
+        self._file = self._file or file
+        if file != self._file:
+            raise ModelFileError(
+                f"the model file {path} is not the one that was loaded; put that back, or start puna anew"
+            )
 
-    async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
-        """Deltas, then one End. Leaving early drops the connection, which stops llama.cpp at its next batch."""
-        async with self.slots.slot() as waited:
-            began = time.monotonic()
-            try:
-                body = request(prompt, sampling, self.settings.cache_reuse)
-                async with self.http.post("/completion", json=body) as answer:
-                    if answer.status != HTTPStatus.OK:
-                        raise EngineError(_complaint(await answer.read()))
-                    async for event in _events(answer, waited, began):
-                        yield event
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise await self._failure(error) from error
+    @asynccontextmanager
+    async def _failing(self, served: Served) -> AsyncIterator[None]:
+        """Words for a connection that breaks."""
+        try:
+            yield
+        except (aiohttp.ClientError, TimeoutError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not served.http.closed:  # aiohttp's word for a closed client
+                raise
+            raise await self._failure(served.worker, error) from error
 
-    @property
-    def http(self) -> aiohttp.ClientSession:
-        """The client of llama.cpp's own server, key included; for benchmarks and tests beside puna's own use.
-
-        Raises:
-            EngineStoppedError: the engine is not running.
-        """
-        if self._http is None:
-            raise EngineStoppedError("the engine is not running; start it first")
-        return self._http
-
-    async def _failure(self, error: Exception) -> EngineError:
+    async def _failure(self, worker: WorkerProcess, error: Exception) -> EngineError:
+        if self._watch.closed:
+            return EngineStoppedError("the engine was closed before it had answered; ask again once it is back")
         if isinstance(error, TimeoutError):
             return EngineError(f"the engine said nothing for {SILENCE_SECONDS:.0f} s; see its log {self.settings.log}")
-        if not await self.worker.ends_within(1.0):
+        if not await worker.ends_within(NOTICE_SECONDS):
             return EngineError(f"the engine broke the connection ({error}); see its log {self.settings.log}")
-        return self.worker.lost()
+        return EngineStoppedError(f"{worker.end()}; the model is being loaded again, so ask again in a few seconds")
 
 
-def request(prompt: Prompt, sampling: Sampling, cache_reuse: int = 0) -> dict[str, object]:
-    """The body of llama.cpp's native ``/completion``.
-
-    cache_reuse: llama.cpp moves cached chunks of at least so many tokens to their new place when the front of a prompt
-    changes. What they were computed from has gone, so the answer is not that of a fresh prefill (benchmarks/pruning.py).
-    ``samplers`` names all that take part, in order: its default chain also holds penalties, DRY, typical-p, min-p 0.05 and
-    XTC, and puts the temperature last. A temperature of 0 is greedy.
-    """
-    greedy = sampling.temperature == 0
-    return {
-        "prompt": list(prompt.ids),
-        "n_predict": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "top_k": 1 if greedy else sampling.top_k,
-        "top_p": sampling.top_p,
-        "min_p": sampling.min_p,
-        "samplers": ["top_k"] if greedy else ["temperature", "top_k", "top_p", "min_p"],
-        "seed": sampling.seed,
-        "stop": list(sampling.stop),
-        "stream": True,
-        "return_progress": True,
-        "return_tokens": True,
-        "cache_prompt": True,
-        **({"n_cache_reuse": cache_reuse} if cache_reuse else {}),
-    }
-
-
-async def _events(answer: aiohttp.ClientResponse, waited: float, began: float) -> AsyncIterator[Event]:
-    held = 0  # tokens whose text llama.cpp holds back: half a character, or the start of a stop text
-    first: float | None = None
-    async for said in _records(answer):
-        if "prompt_progress" in said:
-            continue
-        first = first or time.monotonic()
-        if said["stop"]:
-            if said["content"]:
-                yield Delta(said["content"], held)
-            yield _end(said, Timing(waited, first - began, time.monotonic() - first))
-            return
-        held += len(said["tokens"])
-        if said["content"]:
-            yield Delta(said["content"], held)
-            held = 0
-
-
-async def _records(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
-    """The JSON of each server-sent event, ``data: {...}`` and a blank line; an error ends them."""
-    buffer = b""
-    async for data in answer.content.iter_any():
-        *lines, buffer = (buffer + data).split(b"\n\n")
-        for line in lines:
-            name, _, value = line.partition(b": ")
-            if name == b"error":
-                raise EngineError(_complaint(value))
-            said = json.loads(value)
-            if "error" in said:
-                raise EngineError(_complaint(value))
-            yield said
-
-
-def _end(said: dict[str, Any], timing: Timing) -> End:
-    usage = Usage(prompt=said["tokens_evaluated"], cached=said["timings"]["cache_n"], output=said["tokens_predicted"])
-    return End(_FINISH.get(said["stop_type"], Finish.UNKNOWN), usage, timing, said["stopping_word"] or None)
-
-
-def _complaint(body: bytes) -> str:
-    try:
-        said = json.loads(body)
-        text = str(said.get("error", said).get("message", said)) if isinstance(said, dict) else str(said)
-    except (ValueError, AttributeError):
-        text = body.decode("utf-8", "replace")
-    return f"the engine refused the request: {text[:500]}"
+def _client(address: str, key: str) -> aiohttp.ClientSession:
+    # aiohttp, where the rest of puna uses httpx: half the processor time per token (benchmarks/endpoint.py), on cores
+    # that llama.cpp wants for itself. Proxies of the user's environment have no business on loopback: no trust_env.
+    return aiohttp.ClientSession(
+        address,
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS),
+        # llama.cpp closes a connection after a stream, and any after 5 s or 100 requests: none is used twice.
+        connector=aiohttp.TCPConnector(limit=0, force_close=True),
+    )

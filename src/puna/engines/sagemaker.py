@@ -6,17 +6,25 @@ The model, its format and its window are the endpoint's, so prompts go as messag
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import fields
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from puna.engines.base import EngineInfo, Event
+from puna.engines.base import EngineInfo, Event, Scored
 from puna.errors import EndpointError, InputError
-from puna.generation import Delta, End, Finish, Prompt, Sampling, Segment, Timing, Usage
+from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Segment, Timing, Usage
 from puna.wire import eventstream, jsonlines, workshop
+from puna.wire.dialect import Request
+
+_OFF = Sampling()
+_TOLD: Mapping[str, object] = {
+    entry.name: getattr(_OFF, entry.name) if entry.name.endswith("_penalty") else None for entry in fields(Sampling)
+}
+"""Sampling parameters, each with the value that need not be sent."""
 
 SILENCE_SECONDS = 60.0
 """SageMaker's own limit for the first byte of an answer, and boto3's default for each read."""
@@ -38,6 +46,21 @@ class SageMaker:
     def ready(self) -> bool:
         """Whether there is a client; the endpoint itself is asked by the first prompt."""
         return self._http is not None
+
+    @property
+    def state(self) -> str:
+        """Ready, while there is a client."""
+        return "ready" if self.ready else "stopped"
+
+    @property
+    def waiting(self) -> int:
+        """None here: the queue is the endpoint's."""
+        return 0
+
+    @property
+    def restarts(self) -> int:
+        """None: there is no process."""
+        return 0
 
     async def start(self) -> EngineInfo:
         """Nothing is sent: whether the endpoint answers shows with the first prompt."""
@@ -62,12 +85,24 @@ class SageMaker:
         """
         raise EndpointError(f"{self.url} counts tokens itself; ask it, not its client ({len(segments)} segments)")
 
-    async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
-        """InvokeEndpointWithResponseStream; then the receipt, where the endpoint gives one."""
-        request = workshop.Request(
-            prompt.text if prompt.dialog is None else prompt.dialog,
+    async def stream(
+        self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS
+    ) -> AsyncGenerator[Event, None]:
+        """InvokeEndpointWithResponseStream; then the receipt, where the endpoint gives one.
+
+        Raises:
+            InputError: log-probabilities or a schema, which the workshop's dialect has no words for.
+        """
+        for wanted, name in ((extras.logprobs, "log-probabilities"), (extras.schema, "a JSON schema")):
+            if wanted is not None:
+                raise InputError(
+                    f"{name} cannot be asked of {self.url} through this client; ask its OpenAI route, or without"
+                )
+        request = Request(
+            (prompt.text if prompt.dialog is None else prompt.dialog,),
             sampling,
-            frozenset(Sampling.__dataclass_fields__),
+            # All that may differ from the container's own defaults; a penalty that is off is off everywhere.
+            frozenset(name for name in _TOLD if getattr(sampling, name) != _TOLD[name]),
         )
         path = f"/endpoints/{quote(self.endpoint, safe='')}/invocations-response-stream"
         began = time.monotonic()
@@ -87,6 +122,16 @@ class SageMaker:
             ) from error
         except httpx.HTTPError as error:
             raise EndpointError(f"{self.url} does not answer ({error or type(error).__name__}); is it up?") from error
+
+    async def score(self, ids: tuple[int, ...], top: int) -> Scored:  # noqa: ARG002  # as in the protocol
+        """The vocabulary is the endpoint's; nothing here can score.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{self.url} cannot be asked to score {len(ids)} tokens through this client; score on the embedded engine"
+        )
 
     @property
     def _client(self) -> httpx.AsyncClient:

@@ -8,12 +8,26 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from puna.engines.admission import Slots
-from puna.engines.base import EngineInfo, Event
-from puna.errors import EngineError
-from puna.generation import Delta, End, Finish, Kind, Prompt, Sampling, Segment, Timing, Usage
+from puna.engines.base import EngineInfo, Event, Scored
+from puna.errors import EngineError, InputError
+from puna.generation import (
+    NO_EXTRAS,
+    Delta,
+    End,
+    Extras,
+    Finish,
+    Kind,
+    Logprob,
+    Prompt,
+    Sampling,
+    Segment,
+    Timing,
+    Usage,
+)
 from puna.messages import Role
 from puna.tokens.base import encode
 from puna.version import __version__
@@ -76,12 +90,27 @@ class Scripted:
         self._pace = pace
         self._fail_after = fail_after
         self.slots = Slots(slots, queue)
-        self.info = EngineInfo("scripted", f"puna-{__version__}-scripted", context, slots, CONTROL)
+        self.info = EngineInfo("scripted", f"puna-{__version__}-scripted", context, slots, CONTROL, reproducible=True)
 
     @property
     def ready(self) -> bool:
         """Until it is closed."""
         return not self.slots.closed
+
+    @property
+    def state(self) -> str:
+        """Ready, until it is closed."""
+        return "ready" if self.ready else "stopped"
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot."""
+        return self.slots.waiting
+
+    @property
+    def restarts(self) -> int:
+        """None: there is no process."""
+        return 0
 
     async def start(self) -> EngineInfo:
         """Nothing to load."""
@@ -95,8 +124,20 @@ class Scripted:
         """Ids by words."""
         return encode(WORDS, segments)
 
-    async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Event, None]:
-        """The answer word by word, cut at a stop text or at max_tokens."""
+    async def stream(
+        self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS
+    ) -> AsyncGenerator[Event, None]:
+        """The answer word by word, cut at a stop text or at max_tokens.
+
+        Its log-probabilities are 0: it is certain of what it says. Penalties find nothing to change.
+
+        Raises:
+            InputError: a schema.
+        """
+        if extras.schema is not None:
+            raise InputError(
+                "the scripted engine has no grammar and cannot keep to a JSON schema; serve a model, or ask without"
+            )
         text, stopped_by = _cut(self._answer(prompt, sampling), sampling.stop)
         words = _WORDS.findall(text)
         sent = words[: sampling.max_tokens]
@@ -105,10 +146,26 @@ class Scripted:
                 await self._pace(n)
                 if n == self._fail_after:
                     raise EngineError(f"the script says that the stream fails after {n} pieces")
-                yield Delta(word)
+                yield Delta(word, 1, _certain(word, extras.logprobs))
             finish = Finish.LENGTH if len(words) > sampling.max_tokens else Finish.STOP
             usage = Usage(prompt=len(prompt.ids), cached=0, output=len(sent))
             yield End(finish, usage, Timing(queue=waited), stopped_by if finish is Finish.STOP else None)
+
+    async def score(self, ids: tuple[int, ...], top: int) -> Scored:  # noqa: ARG002  # as in the protocol
+        """Nothing: there is no model to hold a text likely or not.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"the scripted engine has no model to score {len(ids)} tokens with; serve a model")
+
+
+def _certain(word: str, top: int | None) -> tuple[Logprob, ...]:
+    """The one token that a script allows, with itself for an alternative where any are wanted."""
+    if top is None:
+        return ()
+    token = Logprob(WORDS.encode(word)[0], word.encode(), 0.0)
+    return (replace(token, top=(token,)) if top else token,)
 
 
 def _cut(text: str, stops: tuple[str, ...]) -> tuple[str, str | None]:

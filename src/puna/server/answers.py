@@ -1,23 +1,28 @@
-"""What a model container makes of a request: bytes to a prepared answer, its records, its receipt. Knows no HTTP."""
+"""What a model container makes of a request: bytes to a prepared answer, its records, its receipts. Knows no HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
-from puna.chat import Ask
-from puna.engines.base import EngineInfo
+from puna.engines.base import EngineInfo, Scored
 from puna.errors import InputError
-from puna.generation import Delta, Receipt, Written
-from puna.wire import jsonlines, strictjson, workshop
-from puna.wire.pieces import Pieces
+from puna.generation import Delta, Logprob, Prompt, Receipt, Written
+from puna.server.merging import merged
+from puna.turn import Ask
+from puna.wire import dialects, reading, strictjson
+from puna.wire.dialect import Choice, Dialect, Facts, Given, Request
 
 
 class Turn(Protocol):
-    """A prepared turn, of which ``puna.chat.Turn`` is one."""
+    """A prepared turn, of which ``puna.turn.Turn`` is one."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """What the engine gets."""
 
     @property
     def written(self) -> Written:
@@ -31,7 +36,13 @@ class Turn(Protocol):
     def format(self) -> str:
         """Format in which the engine gets it."""
 
-    def stream(self) -> AsyncIterator[Delta | Receipt]:
+    def again(self, n: int) -> Turn:
+        """Another answer to the same prompt."""
+
+    async def score(self, top: int) -> tuple[Scored, Receipt]:
+        """Log-probabilities of the prompt's own tokens."""
+
+    def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
         """Deltas, then one receipt."""
 
 
@@ -45,72 +56,195 @@ class Speaker(Protocol):
     async def prepare(self, ask: Ask) -> Turn:
         """Everything up to the first token; raises InputError on what cannot be answered."""
 
+    async def encoded(self, ask: Ask) -> tuple[int, ...]:
+        """The exact ids of a prompt, also of one that does not fit the window."""
+
+    async def spelled(self, ids: Sequence[int]) -> list[bytes]:
+        """What each token stands for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer whose first token is still to come. streamed: one record per piece, or one for the whole text."""
+    """An answer whose first token is still to come. turns: one for each choice. streamed: as it grows, or as a whole."""
 
-    turn: Turn
+    speaker: Speaker
+    dialect: Dialect
+    request: Request
+    facts: Facts
+    turns: tuple[Turn, ...]
     streamed: bool
 
     @property
     def media_type(self) -> str:
         """What the records are."""
-        return jsonlines.MEDIA_TYPE if self.streamed else "application/json"
+        return (self.dialect.framing if self.streamed else self.dialect.body).media_type
 
     @property
     def origin(self) -> str:
         """How the prompt came about, for the header ``x-puna-prompt``: ``translated; from=llama2; to=smollm2``."""
+        turn = self.turns[0]
         told = {
             Written.AS_IS: (),
-            Written.REPAIRED: (("from", self.turn.source),),
-            Written.TRANSLATED: (("from", self.turn.source), ("to", self.turn.format)),
-            Written.RENDERED: (("to", self.turn.format),),
-        }[self.turn.written]
+            Written.REPAIRED: (("from", turn.source),),
+            Written.TRANSLATED: (("from", turn.source), ("to", turn.format)),
+            Written.RENDERED: (("to", turn.format),),
+        }[turn.written]
         # A format may be named by a file, whose name may hold anything.
-        return "; ".join((str(self.turn.written), *(f"{key}={quote(name or '', safe='/:.+')}" for key, name in told)))
+        return "; ".join((str(turn.written), *(f"{key}={quote(name or '', safe='/:.+')}" for key, name in told)))
 
-    async def records(self, done: Callable[[Receipt], None]) -> AsyncIterator[bytes]:
-        """The answer in records, each with its newline. ``done`` gets the receipt before the body ends."""
-        pieces, whole = Pieces(), []
-        async with aclosing(self.turn.stream()) as events:  # type: ignore[type-var]  # they are generators
-            async for event in events:
+    async def records(
+        self, done: Callable[[Sequence[Receipt]], None], pulse: Callable[[], None]
+    ) -> AsyncGenerator[bytes, None]:
+        """The answer in records. ``done`` gets the receipts before the body ends; ``pulse`` is called for each new text."""
+        choices = [Choice(n, "") for n in range(len(self.turns))]
+        if self.request.echo:
+            await self._echo(choices)
+        if self.request.silent:
+            done([choice.ended for choice in choices])
+            yield self._whole(choices)
+            return
+        async with aclosing(self._events()) as events:
+            if self.streamed and self.dialect.stream is not None:
+                async for record in self._stream(choices, events, done, pulse):
+                    yield record
+                return
+            async for n, event in events:
                 if isinstance(event, Receipt):
-                    done(event)
-                    continue
-                for piece in pieces.push(event.text):
-                    if self.streamed:
-                        yield jsonlines.encode(workshop.write_outputs(piece))
-                    else:
-                        whole.append(piece)
-        if not self.streamed:
-            yield jsonlines.encode(workshop.write_outputs("".join(whole)))
+                    choices[n].receipt = event
+                else:
+                    pulse()
+                    choices[n].add(event)
+        done([choice.ended for choice in choices])
+        yield self._whole(choices)
+
+    def _events(self) -> AsyncGenerator[tuple[int, Delta | Receipt], None]:
+        return merged([turn.stream() for turn in self.turns])
+
+    async def _stream(
+        self,
+        choices: list[Choice],
+        events: AsyncIterator[tuple[int, Delta | Receipt]],
+        done: Callable[[Sequence[Receipt]], None],
+        pulse: Callable[[], None],
+    ) -> AsyncGenerator[bytes, None]:
+        if self.dialect.stream is None:
+            raise TypeError(f"the dialect {self.dialect.name} has no stream")
+        stream, encode = self.dialect.stream(self.facts, self.request), self.dialect.framing.encode
+        begun, left = False, len(choices)
+        async for n, event in events:
+            if not begun:  # not before there is an event: what fails before the first record is a plain HTTP error
+                begun = True
+                for record in stream.begin(choices):
+                    yield encode(record)
+            choice = choices[n]
+            records: Iterable[object]
+            if isinstance(event, Receipt):
+                choice.receipt = event
+                left -= 1
+                if not left:
+                    done([entry.ended for entry in choices])
+                records = stream.end(choice)
+            else:
+                pulse()
+                choice.add(event)
+                records = stream.delta(choice, event)
+            for record in records:
+                yield encode(record)
+        for record in stream.close(choices):
+            yield encode(record)
+        if self.dialect.framing.done:
+            yield self.dialect.framing.done
+
+    def _whole(self, choices: Sequence[Choice]) -> bytes:
+        return self.dialect.body.encode(self.dialect.whole(self.facts, self.request, choices))
+
+    async def _echo(self, choices: Sequence[Choice]) -> None:
+        """Each prompt as it was given, with the log-probabilities of its tokens where they are wanted."""
+        request = self.request
+        for first in range(0, len(choices), request.n):
+            turn, given = self.turns[first], request.prompts[first // request.n]
+            ids = turn.prompt.ids
+            spelled = await self.speaker.spelled(ids) if ids else []
+            echoed: tuple[tuple[bytes, Logprob | None], ...] = ()
+            if request.extras.logprobs is not None:
+                scored, receipt = await turn.score(request.extras.logprobs)
+                echoed = tuple(zip(spelled, scored.tokens, strict=True))
+                if request.silent:
+                    for choice in choices[first : first + request.n]:
+                        choice.receipt = receipt
+            for choice in choices[first : first + request.n]:
+                choice.prompt = given if isinstance(given, str) else b"".join(spelled).decode("utf-8", "replace")
+                choice.echoed = echoed
 
 
-async def answer_to(speaker: Speaker, body: bytes, *, streams: bool) -> Answer:
-    """Understand a request and prepare its answer. streams: whether to stream where the request does not say.
+async def answer_to(
+    speaker: Speaker,
+    dialect: Dialect,
+    value: object,
+    *,
+    facts: Facts,
+    streams: bool,
+    cap: bool = False,
+    attributes: Mapping[str, str] | None = None,
+    accept: Callable[[Request], None] = lambda _: None,
+) -> Answer:
+    """Understand a request and prepare its answer.
+
+    value: of the body. streams: whether to stream where the request does not say. cap: whether a longest answer may be lowered
+    to what the window leaves. accept: refuses, by raising, what is well formed and still not wanted here.
 
     Raises:
         InputError: the body is no request, or one that this model cannot answer.
     """
+    request = reading.read(dialect, value, attributes)
+    accept(request)
+    streamed = (streams if request.stream is None else request.stream) and not request.silent
+    prepared = [await speaker.prepare(_ask(request, prompt, cap=cap)) for prompt in request.prompts]
+    turns = tuple(turn.again(n) if n else turn for turn in prepared for n in range(request.n))
+    return Answer(speaker, dialect, request, facts, turns, streamed and dialect.stream is not None)
+
+
+def _ask(request: Request, prompt: Given, *, cap: bool) -> Ask:
+    return Ask(
+        prompt,
+        request.sampling,
+        request.given,
+        raw=request.echo,
+        extras=request.extras,
+        cap=cap,
+        open_end=request.open_end,
+        ignored=request.ignored,
+    )
+
+
+def value_of(body: bytes) -> object:
+    """The JSON value of a body.
+
+    Raises:
+        InputError: it is empty, or no JSON.
+    """
     if not body.strip():
         raise InputError('the body is empty; send JSON such as {"prompt": "<s>[INST] Hello [/INST]"}')
     try:
-        value = strictjson.loads(body)
+        return strictjson.loads(body)
     except ValueError as error:
         raise InputError(f"the body must be JSON, but {error}; it begins {strictjson.shown(body)}") from None
-    request = workshop.read_request(value)
-    turn = await speaker.prepare(Ask(request.prompt, request.sampling, request.given))
-    return Answer(turn, streams if request.stream is None else request.stream)
 
 
-def note_of(receipt: Receipt) -> str:
-    """A receipt in a few words: ``translated llama2->smollm2 41+64 tokens``."""
+def chosen(name: str, value: object, attributes: Mapping[str, str]) -> Dialect:
+    """The dialect of a body. name: of one, or ``auto`` for the one whose shape the body has."""
+    return dialects.dialect_of(value, attributes) if name == dialects.AUTO else dialects.DIALECTS[name]
+
+
+def note_of(receipts: Sequence[Receipt]) -> str:
+    """Receipts of one request in a few words: ``translated llama2->smollm2 41+64 tokens``."""
+    receipt = receipts[0]
     names = {
         Written.AS_IS: "",
         Written.REPAIRED: receipt.format,
         Written.TRANSLATED: f"{receipt.source}->{receipt.format}",
         Written.RENDERED: receipt.format,
-    }[receipt.written]
-    usage = f"{receipt.usage.prompt}+{receipt.usage.output} tokens" if receipt.usage else ""
-    return " ".join(word for word in (str(receipt.written), names, usage) if word)
+    }
+    used = [entry.usage for entry in receipts if entry.usage]
+    usage = f"{used[0].prompt}+{sum(entry.output for entry in used)} tokens" if used else ""
+    return " ".join(word for word in (str(receipt.written), names[receipt.written], usage) if word)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from starlette.applications import Starlette
 from starlette.convertors import PathConvertor, register_url_convertor
@@ -14,11 +16,18 @@ from starlette.routing import BaseRoute, Route
 
 from puna.server import aws, sagemaker
 from puna.server.answers import Speaker
+from puna.server.auth import Guard, Proof
 from puna.server.container import Container, Health
 from puna.server.controlplane import ControlPlane
-from puna.server.exchange import Exchanges, Log
-from puna.server.invocations import Invocations, Service
+from puna.server.exchange import Exchange, Exchanges, Log
+from puna.server.faults import Faults
+from puna.server.headers import NotOffered
+from puna.server.invocations import Invocations, Limits, Service
+from puna.server.metrics import Metrics
+from puna.server.openai import Completions, Models, error_response
+from puna.server.openapi import document
 from puna.server.receipts import Receipts
+from puna.wire import dialects
 
 
 class _Anything(PathConvertor):
@@ -34,20 +43,63 @@ def _no_log(_: str) -> None:
     return
 
 
-def _always() -> bool:
-    return True
+def _always() -> str:
+    return "ready"
 
 
-def create_app(
-    speaker: Speaker, endpoint: str, *, log: Log = _no_log, ready: Callable[[], bool] = _always
-) -> Starlette:
-    """The app. endpoint: its name. log: gets one line per request. ready: whether the engine can answer now."""
-    service = Service(speaker, endpoint, Receipts())
+def _none() -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How an endpoint is run. log: gets a line per request; structured: as JSON. state: a word of ``container.STATUS``.
+
+    waiting: requests without a slot. restarts: of the engine's process, so far. dialect: of bodies to the SageMaker routes. prompts: whether receipts hold the
+    prompt's text and ids. proofs: one of which a request must bear; none means that the endpoint is open.
+    """
+
+    log: Log = _no_log
+    structured: bool = False
+    state: Callable[[], str] = _always
+    waiting: Callable[[], int] = _none
+    restarts: Callable[[], int] = _none
+    dialect: str = dialects.AUTO
+    limits: Limits = field(default_factory=Limits)
+    faults: Faults = field(default_factory=Faults)
+    prompts: bool = False
+    proofs: tuple[Proof, ...] = ()
+
+
+def create_app(speaker: Speaker, endpoint: str, setup: Setup | None = None) -> Starlette:
+    """The app. endpoint: its name. Its ``state.service`` is what a caller may ask to drain."""
+    setup = setup or Setup()
+    metrics = Metrics()
+    service = Service(
+        speaker, endpoint, Receipts(), metrics, setup.dialect, setup.limits, setup.faults, prompts=setup.prompts
+    )
+
+    metrics.watch(
+        running=lambda: service.running,
+        waiting=setup.waiting,
+        slots=lambda: speaker.info.slots,
+        ready=lambda: setup.state() == "ready",
+        restarts=setup.restarts,
+    )
+
+    def finished(exchange: Exchange) -> None:
+        metrics.finished(exchange.route, exchange.status, exchange.seconds)
+
+    health = Health(service, setup.state, setup.restarts)
     app = Starlette(
-        routes=_routes(service, Health(service, ready)),
-        middleware=[Middleware(Exchanges, log=log)],
+        routes=_routes(service, health),
+        middleware=[
+            Middleware(Exchanges, log=setup.log, structured=setup.structured, finished=finished),
+            *([Middleware(Guard, proofs=setup.proofs)] if setup.proofs else []),
+        ],
         exception_handlers={HTTPException: _no_such_route},
     )
+    app.state.service = service
     # A redirect would make clients of a mistyped route send their request twice, unsigned.
     app.router.redirect_slashes = False
     return app
@@ -55,23 +107,48 @@ def create_app(
 
 def _routes(service: Service, health: Health) -> list[BaseRoute]:
     endpoint, post = "/endpoints/{name:anything}", ["POST"]
+    models = Models(service)
+    plane = ControlPlane(service.endpoint, health.word, datetime.now(UTC))
+    chat, completion = Completions("chat"), Completions("completion")
+    scoped_chat, scoped_completion = Completions("chat", scoped=True), Completions("completion", scoped=True)
     return [
         Route(f"{endpoint}/invocations", Invocations(service, sagemaker.Whole()), methods=post),
         Route(f"{endpoint}/invocations-response-stream", Invocations(service, sagemaker.Streamed()), methods=post),
-        Route(f"{endpoint}/async-invocations", sagemaker.NoAsync(), methods=post),
+        Route(f"{endpoint}/async-invocations", NotOffered("async", service.endpoint), methods=post),
+        Route(
+            f"{endpoint}/invocations-bidirectional-stream", NotOffered("bidirectional", service.endpoint), methods=post
+        ),
+        Route(f"{endpoint}/openai/v1/chat/completions", Invocations(service, scoped_chat), methods=post),
+        Route(f"{endpoint}/openai/v1/completions", Invocations(service, scoped_completion), methods=post),
+        Route(f"{endpoint}/inference-components/{{component:anything}}", models.no_components, methods=post),
+        Route("/v1/chat/completions", Invocations(service, chat), methods=post),
+        Route("/v1/completions", Invocations(service, completion), methods=post),
+        Route("/v1/models", models.every),
+        Route("/v1/models/{id:path}", models.one),
+        Route("/tokenize", models.tokenize, methods=post),
         Route("/invocations", Invocations(service, Container()), methods=post),
         Route("/ping", health.ping),
         Route("/health", health.health),
+        Route("/metrics", service.metrics.show),
         Route("/receipts/{id}", service.receipts.show),
-        Route("/", ControlPlane(), methods=post),
+        Route("/openapi.json", document),
+        Route("/", plane, methods=post),
     ]
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:
     """404 and 405, in the shape that SDKs read."""
+    allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
     if isinstance(error, HTTPException) and error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        status, code = 405, "MethodNotAllowedException"
         sentence = f"{request.method} is not allowed here; allowed: {allowed}"
-        return aws.error(405, "MethodNotAllowedException", sentence, headers={"Allow": allowed})
-    sentence = "puna has no such route; an endpoint is called by POST /endpoints/NAME/invocations or .../invocations-response-stream"
-    return aws.error(404, "UnknownOperationException", sentence)
+    else:
+        status, code = 404, "UnknownOperationException"
+        sentence = (
+            "puna has no such route; an endpoint is called by POST /endpoints/NAME/invocations or "
+            ".../invocations-response-stream, or as an OpenAI API below /v1"
+        )
+    headers = {"Allow": allowed} if allowed else {}
+    if request.url.path.startswith("/v1/") or "/openai/" in request.url.path:
+        return error_response(status, sentence, headers)
+    return aws.error(status, code, sentence, headers=headers)

@@ -9,24 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Scope
 
 from puna.errors import PunaError
 from puna.server import aws
 from puna.server.answers import Answer
-from puna.server.invocations import Service
-from puna.wire import jsonlines, workshop
+from puna.server.faults import ContainerFault
+from puna.server.headers import attributes
+from puna.server.invocations import Call, Service
+from puna.wire.dialect import Dialect, Request
+
+STATUS = {"loading": 503, "restarting": 503, "stopping": 503, "stopped": 503, "ready": 200}
+"""HTTP status of /ping by the state of the endpoint."""
 
 
 class Container:
-    """``POST /invocations``: whole, or as JSON lines where the request has ``"stream": true``."""
+    """``POST /invocations``: whole, or streamed where the request has ``"stream": true``."""
 
+    kind = "container"
     streams = False
+    timed = False
 
     def check(self, scope: Scope, service: Service) -> None:
         """A container has one model and no name."""
+
+    def attributes(self, scope: Scope) -> Mapping[str, str]:
+        """Of the header X-Amzn-SageMaker-Custom-Attributes, which the service passes on."""
+        return attributes(Headers(scope=scope))
+
+    def dialect(self, service: Service) -> str:
+        """As the endpoint was started."""
+        return service.dialect
+
+    def accept(self, service: Service, request: Request) -> None:
+        """All that it understands."""
 
     def chunked(self, answer: Answer) -> bool:
         """As the answer is."""
@@ -40,40 +59,63 @@ class Container:
         """The record itself."""
         return record
 
-    def broken(self, error: Exception, sentence: str) -> bytes:
-        """A last line of another shape, which no reader can take for text."""
-        return jsonlines.encode(workshop.write_error(_status(error), sentence))
+    def broken(self, call: Call, error: Exception, sentence: str) -> bytes:
+        """A last record as the dialect has it for errors; no reader takes it for text."""
+        dialect = call.dialect
+        return dialect.framing.encode(dialect.broken(status_of(dialect, error), sentence))
 
-    def refusal(self, scope: Scope, error: Exception, sentence: str, headers: Mapping[str, str]) -> Response:  # noqa: ARG002
-        """The error with the plain status."""
-        body = aws.to_json(workshop.write_error(_status(error), sentence))
-        return Response(body, _status(error), dict(headers), "application/json")
+    def refusal(self, call: Call, error: Exception, sentence: str, headers: Mapping[str, str]) -> Response:
+        """The dialect's error with its status."""
+        if isinstance(error, ContainerFault):
+            return Response(error.container_body, error.container_status, dict(headers), "application/json")
+        body = body_of(call.dialect, error, sentence)
+        return Response(body, status_of(call.dialect, error), {**retry_after(error), **headers}, "application/json")
 
 
 class Health:
-    """Whether there is an engine that can answer."""
+    """Whether there is an engine that can answer. state: a word of ``STATUS``. restarts: of the engine's process, so far."""
 
-    def __init__(self, service: Service, ready: Callable[[], bool]) -> None:
+    def __init__(self, service: Service, state: Callable[[], str], restarts: Callable[[], int]) -> None:
         self.service = service
-        self.ready = ready
+        self.state = state
+        self.restarts = restarts
 
-    async def ping(self, request: Request) -> Response:  # noqa: ARG002
+    async def ping(self, request: HttpRequest) -> Response:  # noqa: ARG002
         """``GET /ping``: 200 when ready, else 503; no body."""
-        return Response(status_code=200 if self.ready() else 503)
+        return Response(status_code=STATUS[self.word()])
 
-    async def health(self, request: Request) -> Response:  # noqa: ARG002
+    async def health(self, request: HttpRequest) -> Response:  # noqa: ARG002
         """``GET /health``: the same, and what runs here."""
-        info, ready = self.service.speaker.info, self.ready()
+        info, state = self.service.speaker.info, self.word()
         facts = {
-            "status": "ready" if ready else "unavailable",
+            "status": state,
             "endpoint": self.service.endpoint,
             "model": info.model,
             "engine": info.build,
             "context": info.context,
             "slots": info.slots,
+            "restarts": self.restarts(),
+            "dialect": self.service.dialect,
+            "limits": self.service.limits.as_json(),
         }
-        return Response(aws.to_json(facts), 200 if ready else 503, media_type="application/json")
+        return Response(aws.to_json(facts), STATUS[state], media_type="application/json")
+
+    def word(self) -> str:
+        """The state in a word of ``STATUS``."""
+        return "stopping" if self.service.draining else self.state()
 
 
-def _status(error: Exception) -> int:
-    return error.status if isinstance(error, PunaError) else 500
+def status_of(dialect: Dialect, error: Exception) -> int:
+    """The status by which a container of this dialect refuses."""
+    status = error.status if isinstance(error, PunaError) else 500
+    return dialect.statuses.get(status, status)
+
+
+def body_of(dialect: Dialect, error: Exception, sentence: str) -> bytes:
+    """The body by which a container of this dialect refuses."""
+    return aws.to_json(dialect.error(status_of(dialect, error), sentence))
+
+
+def retry_after(error: Exception) -> dict[str, str]:
+    """When to ask again, where that may help (RFC 9110, section 10.2.3)."""
+    return {"Retry-After": "1"} if getattr(error, "status", 0) in {429, 503} else {}

@@ -6,41 +6,124 @@ out. After that an error is told inside the stream, in the manner's own way.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from puna.errors import PunaError
+from puna.errors import EngineStoppedError, PunaError
 from puna.generation import Receipt
-from puna.server.answers import Answer, Speaker, answer_to, note_of
+from puna.server.answers import Answer, Speaker, answer_to, chosen, note_of, value_of
 from puna.server.exchange import ClientGoneError, Exchange, exchange_of, read_body, until_gone
+from puna.server.faults import STREAM_TIMED_OUT, TIMED_OUT, ContainerFault, Faults, StreamFault, Strike
+from puna.server.metrics import Metrics
 from puna.server.receipts import Receipts, path_of
+from puna.wire import dialects
+from puna.wire.dialect import Dialect, Facts, Request
+from puna.wire.workshop import MAX_SENTENCE
 
 MAX_BODY = 6 * 1024 * 1024
 """Bytes of a request (botocore 1.44.5, service model of sagemaker-runtime: ``BodyBlob``, max 6291456)."""
 
+INVOCATION_SECONDS = 60
+"""SageMaker's limit for a whole answer, and for the first byte of a streamed one
+(https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html, read 2026-11-22)."""
+
+STREAM_SECONDS = 480
+"""The commonly quoted limit of SageMaker for a whole stream, 8 minutes; AWS's documentation names none."""
+
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What the user sets. invocation, stream: seconds, 0 for none. cap: ``max_tokens`` may be lowered to what the window leaves."""
+
+    invocation: float = INVOCATION_SECONDS
+    stream: float = STREAM_SECONDS
+    cap: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        """As receipts and /health tell them."""
+        return {
+            "invocation_seconds": self.invocation or None,
+            "stream_seconds": self.stream or None,
+            "answer_length": "cap" if self.cap else "demand",
+        }
+
+
+@dataclass(slots=True)
 class Service:
-    """Who answers, under which name, and where the receipts go."""
+    """Who answers, under which name, how, and what is kept of it. dialect: of bodies to the SageMaker routes.
+
+    prompts: whether receipts hold the prompt's text and ids. draining: whether new requests are sent away. running: requests that
+    were accepted and are not done; quiet: set while there is none.
+    """
 
     speaker: Speaker
     endpoint: str
     receipts: Receipts
+    metrics: Metrics
+    dialect: str = dialects.AUTO
+    limits: Limits = field(default_factory=Limits)
+    faults: Faults = field(default_factory=Faults)
+    prompts: bool = False
+    draining: bool = False
+    running: int = 0
+    quiet: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.quiet.set()
+
+    @contextmanager
+    def accepted(self) -> Iterator[None]:
+        """One request more, while the block lasts."""
+        self.running += 1
+        self.quiet.clear()
+        try:
+            yield
+        finally:
+            self.running -= 1
+            if not self.running:
+                self.quiet.set()
+
+
+@dataclass(slots=True)
+class Call:
+    """One invocation under way. dialect: known once the body was read; before, that of a body of no known shape."""
+
+    scope: Scope
+    exchange: Exchange
+    dialect: Dialect
+    strike: Strike
 
 
 class Manner(Protocol):
-    """How one route words its answers. streams: whether it streams where the request does not say."""
+    """How one kind of route words its answers.
 
+    kind: ``invoke``, ``stream``, ``container`` or ``openai``. streams: whether it streams where the request does not say.
+    timed: whether the service's limits of time hold.
+    """
+
+    kind: str
     streams: bool
+    timed: bool
 
     def check(self, scope: Scope, service: Service) -> None:
         """Refuse, by raising, what is not even read."""
+
+    def attributes(self, scope: Scope) -> Mapping[str, str]:
+        """The request's custom attributes."""
+
+    def dialect(self, service: Service) -> str:
+        """The dialect's name, or ``auto``."""
+
+    def accept(self, service: Service, request: Request) -> None:
+        """Refuse, by raising, a request that is well formed and still not wanted here."""
 
     def chunked(self, answer: Answer) -> bool:
         """Whether records go out as they come, or all at once."""
@@ -51,10 +134,10 @@ class Manner(Protocol):
     def part(self, record: bytes) -> bytes:
         """One record on the wire."""
 
-    def broken(self, error: Exception, sentence: str) -> bytes:
+    def broken(self, call: Call, error: Exception, sentence: str) -> bytes:
         """What ends an answer that fails half-way."""
 
-    def refusal(self, scope: Scope, error: Exception, sentence: str, headers: Mapping[str, str]) -> Response:
+    def refusal(self, call: Call, error: Exception, sentence: str, headers: Mapping[str, str]) -> Response:
         """The answer to what cannot be done."""
 
 
@@ -67,59 +150,137 @@ class Invocations:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or refuse one request."""
-        exchange = exchange_of(scope)
+        exchange, manner = exchange_of(scope), self.manner
+        exchange.route = manner.kind
+        name = manner.dialect(self.service)
+        call = Call(
+            scope, exchange, dialects.DIALECTS.get(name, dialects.DEFAULT), self.service.faults.pick(manner.kind)
+        )
+        for kind in call.strike.names:
+            self.service.metrics.fault(kind)
         try:
-            self.manner.check(scope, self.service)
-            body = await read_body(scope, receive, MAX_BODY)
-            await until_gone(exchange, receive, self._answer(exchange, body, send))
+            if self.service.draining:
+                raise EngineStoppedError("the endpoint is stopping; ask again once it is back")
+            with self.service.accepted():
+                manner.check(scope, self.service)
+                body = await read_body(scope, receive, MAX_BODY)
+                await until_gone(exchange, receive, self._answer(call, body, call.strike.send(send)))
         except ClientGoneError as gone:
-            self._keep(exchange, {"status": exchange.status or gone.status, "error": str(gone)})
+            self._keep(call, {"status": exchange.status or gone.status, "error": str(gone)})
             raise
         except Exception as error:
             if exchange.status:
                 raise
-            sentence = _sentence(exchange, error)
-            response = self.manner.refusal(scope, error, sentence, _named(exchange))
-            self._keep(exchange, {"status": response.status_code, "error": sentence})
-            exchange.note = sentence
-            await response(scope, receive, send)
+            await self._refuse(call, error, receive, send)
 
-    async def _answer(self, exchange: Exchange, body: bytes, send: Send) -> None:
-        answer = await answer_to(self.service.speaker, body, streams=self.manner.streams)
-        headers = {**self.manner.head(answer), "x-puna-prompt": answer.origin, **_named(exchange)}
-        async with aclosing(answer.records(partial(self._done, exchange))) as records:  # type: ignore[type-var]
-            if self.manner.chunked(answer):
-                await self._stream(exchange, headers, records, send)
-                return
-            whole = b"".join([record async for record in records])
+    async def _refuse(self, call: Call, error: Exception, receive: Receive, send: Send) -> None:
+        sentence = _sentence(call.exchange, error)
+        # A sentence that quotes a huge value is cut.
+        cut = f"{sentence[:MAX_SENTENCE]} ..." if len(sentence) > MAX_SENTENCE else sentence
+        response = self.manner.refusal(call, error, cut, _named(call))
+        self._keep(call, {"status": response.status_code, "error": cut})
+        call.exchange.note = _noted(call, cut)
+        await response(call.scope, receive, send)
+
+    async def _answer(self, call: Call, body: bytes, send: Send) -> None:
+        manner, service = self.manner, self.service
+        first = service.limits.invocation if manner.timed else 0
+        try:
+            async with asyncio.timeout(first or None) as limit:
+                await call.strike.before()
+                answer = await self._prepared(call, body)
+                headers = {**manner.head(answer), "x-puna-prompt": answer.origin, **_named(call)}
+                pulse = Pulse(service.metrics, call.exchange.began)
+                records = call.strike.records(answer.records(partial(self._done, call), pulse))
+                async with aclosing(records) as open_records:
+                    if manner.chunked(answer):
+                        await self._stream(call, headers, open_records, send, limit)
+                        return
+                    whole = b"".join([record async for record in open_records])
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise ContainerFault(0, TIMED_OUT) from None
         await _start(send, {**headers, "content-length": str(len(whole))})
         await send({"type": "http.response.body", "body": whole})
 
+    async def _prepared(self, call: Call, body: bytes) -> Answer:
+        manner, service = self.manner, self.service
+        value, attributes = value_of(body), manner.attributes(call.scope)
+        call.dialect = chosen(manner.dialect(service), value, attributes)
+        return await answer_to(
+            service.speaker,
+            call.dialect,
+            value,
+            facts=Facts(call.exchange.id, int(time.time()), service.endpoint),
+            streams=manner.streams,
+            cap=service.limits.cap,
+            attributes=attributes,
+            accept=partial(manner.accept, service),
+        )
+
     async def _stream(
-        self, exchange: Exchange, headers: Mapping[str, str], records: AsyncIterator[bytes], send: Send
+        self,
+        call: Call,
+        headers: Mapping[str, str],
+        records: AsyncIterator[bytes],
+        send: Send,
+        limit: asyncio.Timeout,
     ) -> None:
         """One chunk per record, so that none waits in a buffer for the next."""
         record = await anext(records, None)
+        limit.reschedule(None)
         await _start(send, headers)
-        while record is not None:
-            await send({"type": "http.response.body", "body": self.manner.part(record), "more_body": True})
-            try:
-                record = await anext(records, None)
-            except Exception as error:  # noqa: BLE001  # the head has gone; only the stream itself can tell of it
-                sentence = _sentence(exchange, error)
-                exchange.note = f"broken: {sentence}"
-                self._keep(exchange, {"status": 200, "error": sentence})
-                last = self.manner.broken(error, sentence)
-                await send({"type": "http.response.body", "body": last, "more_body": True})
-                break
+        spent = time.monotonic() - call.exchange.began
+        longest = self.service.limits.stream if self.manner.timed else 0
+        try:
+            async with asyncio.timeout(max(0.0, longest - spent) if longest else None) as whole:
+                while record is not None:
+                    await send({"type": "http.response.body", "body": self.manner.part(record), "more_body": True})
+                    record = await anext(records, None)
+        except Exception as error:  # noqa: BLE001  # the head has gone; only the stream itself can tell of it
+            told: Exception = error
+            if isinstance(error, TimeoutError) and whole.expired():
+                told = StreamFault("ModelInvocationTimeExceeded", STREAM_TIMED_OUT)
+            sentence = _sentence(call.exchange, told)
+            call.exchange.note = _noted(call, f"broken: {sentence}")
+            self._keep(call, {"status": 200, "error": sentence})
+            last = self.manner.broken(call, told, sentence)
+            await send({"type": "http.response.body", "body": last, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    def _done(self, exchange: Exchange, receipt: Receipt) -> None:
-        exchange.note = note_of(receipt)
-        self._keep(exchange, {"status": 200, **receipt.as_json()})
+    def _done(self, call: Call, receipts: Sequence[Receipt]) -> None:
+        call.exchange.note = _noted(call, note_of(receipts))
+        values = [receipt.as_json(prompts=self.service.prompts) for receipt in receipts]
+        more: dict[str, object] = {"choices": values[1:]} if len(values) > 1 else {}
+        self._keep(call, {"status": 200, **values[0], **more})
+        for receipt in receipts:
+            self.service.metrics.receipt(receipt)
 
-    def _keep(self, exchange: Exchange, facts: Mapping[str, object]) -> None:
-        self.service.receipts.put(exchange.id, {"id": exchange.id, "endpoint": self.service.endpoint, **facts})
+    def _keep(self, call: Call, facts: Mapping[str, object]) -> None:
+        known = {
+            "id": call.exchange.id,
+            "endpoint": self.service.endpoint,
+            "dialect": call.dialect.name,
+            "faults": list(call.strike.names),
+            "limits": {"context": self.service.speaker.info.context, **self.service.limits.as_json()},
+        }
+        self.service.receipts.put(call.exchange.id, {**known, **facts})
+
+
+class Pulse:
+    """Called at each new text: times the first and the gaps between them."""
+
+    def __init__(self, metrics: Metrics, began: float) -> None:
+        self._metrics = metrics
+        self._last = began
+        self._first = True
+
+    def __call__(self) -> None:
+        """Now."""
+        now = time.monotonic()
+        (self._metrics.first_token if self._first else self._metrics.token_gap)(now - self._last)
+        self._first, self._last = False, now
 
 
 async def _start(send: Send, headers: Mapping[str, str]) -> None:
@@ -127,8 +288,14 @@ async def _start(send: Send, headers: Mapping[str, str]) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": raw})
 
 
-def _named(exchange: Exchange) -> dict[str, str]:
-    return {"x-puna-receipt": path_of(exchange.id)}
+def _named(call: Call) -> dict[str, str]:
+    told = {"x-puna-receipt": path_of(call.exchange.id), "x-puna-dialect": call.dialect.name}
+    return {**told, "x-puna-faults": ", ".join(call.strike.names)} if call.strike.names else told
+
+
+def _noted(call: Call, note: str) -> str:
+    """For the log line, which also says what was made on purpose."""
+    return f"faults: {', '.join(call.strike.names)}; {note}" if call.strike.names else note
 
 
 def _sentence(exchange: Exchange, error: Exception) -> str:

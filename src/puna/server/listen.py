@@ -21,19 +21,20 @@ GRACE_SECONDS = 5
 """How long a stop waits for answers that are being written; their streams end at once with the engine's."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket on a loopback address; port 0 picks a free one.
+def bind(host: str, port: int, *, guarded: bool = False) -> socket.socket:
+    """A bound socket; port 0 picks a free one. guarded: whether others than this machine may reach it.
 
     Raises:
-        InputError: no loopback address, an unknown one, or a port that is taken.
+        InputError: an address that others can reach, and it is not guarded; an unknown one; a port that is taken.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (socket.gaierror, UnicodeError) as error:
         raise InputError(f"--host {host!r} is no address of this machine ({error}); use 127.0.0.1") from error
-    if not ipaddress.ip_address(found[4][0]).is_loopback:
+    if not guarded and not ipaddress.ip_address(found[4][0]).is_loopback:
         raise InputError(
-            f"--host must be a loopback address such as 127.0.0.1, not {host}: the endpoint has no authentication"
+            f"--host {host} can be reached by others, so it needs --auth sigv4 or --auth token; say --auth none if everyone "
+            f"may use it, or use 127.0.0.1"
         )
     # The protocol is named, since asyncio switches Nagle's delay off only where it is: 40 ms per request otherwise.
     bound = socket.socket(found[0], socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -10,48 +10,47 @@ each part by itself, and a newline as the last byte, without which the line iter
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
-from puna.errors import InputError, PunaError
+from puna.errors import EngineBusyError, InputError, PunaError
 from puna.server import aws
 from puna.server.answers import Answer
+from puna.server.container import body_of, status_of
 from puna.server.exchange import BodyTooLargeError
-from puna.server.invocations import Service
-from puna.wire import eventstream, workshop
+from puna.server.faults import ContainerFault, StreamFault
+from puna.server.headers import VARIANT, ServiceError, attributes, check
+from puna.server.invocations import Call, Service
+from puna.wire import eventstream
+from puna.wire.dialect import Request
 
-MAX_NAME = 63
-_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-
-_VARIANT = {"x-Amzn-Invoked-Production-Variant": "AllTraffic"}
-
-
-class ServiceError(PunaError):
-    """The service refuses by itself; the request never reaches the container."""
-
-    status = 400
-    code = "ValidationError"
+_VARIANT = {"x-Amzn-Invoked-Production-Variant": VARIANT}
 
 
 class Whole:
     """InvokeEndpoint: the container's whole answer as the body, whatever the container makes of the request."""
 
+    kind = "invoke"
     streams = False
+    timed = True
 
     def check(self, scope: Scope, service: Service) -> None:
-        """The endpoint's name: SDKs send any text, percent-encoded, and leave the checking to the service."""
-        name: str = scope["path_params"]["name"]
-        if len(name) > MAX_NAME:
-            raise ServiceError(_constraint(name, f"Member must have length less than or equal to {MAX_NAME}"))
-        if not _NAME.fullmatch(name):
-            pattern = "^[a-zA-Z0-9](-*[a-zA-Z0-9])*"
-            raise ServiceError(_constraint(name, f"Member must satisfy regular expression pattern: {pattern}"))
-        if name != service.endpoint:
-            raise ServiceError(f"Endpoint {name} of account {aws.ACCOUNT} not found.")
+        """The endpoint's name and every header: SDKs send any text and leave the checking to the service."""
+        check(scope["path_params"]["name"], Headers(scope=scope), streamed=self.streams, endpoint=service.endpoint)
+
+    def attributes(self, scope: Scope) -> Mapping[str, str]:
+        """Of the header X-Amzn-SageMaker-Custom-Attributes."""
+        return attributes(Headers(scope=scope))
+
+    def dialect(self, service: Service) -> str:
+        """As the endpoint was started."""
+        return service.dialect
+
+    def accept(self, service: Service, request: Request) -> None:
+        """All that a container understands."""
 
     def chunked(self, answer: Answer) -> bool:  # noqa: ARG002
         """Never: InvokeEndpoint collects what the container sends."""
@@ -65,18 +64,22 @@ class Whole:
         """The record itself."""
         return record
 
-    def broken(self, error: Exception, sentence: str) -> bytes:
+    def broken(self, call: Call, error: Exception, sentence: str) -> bytes:  # noqa: ARG002
         """The frame that ends a stream; SDKs raise it as an EventStreamError or by its own name."""
-        if isinstance(error, PunaError):
-            return eventstream.exception("ModelStreamError", {"Message": sentence, "ErrorCode": "StreamBroken"})
+        code = error.error_code if isinstance(error, StreamFault) else "StreamBroken"
+        if isinstance(error, PunaError) and code:
+            return eventstream.exception("ModelStreamError", {"Message": sentence, "ErrorCode": code})
         return eventstream.exception("InternalStreamFailure", {"Message": sentence})
 
-    def refusal(self, scope: Scope, error: Exception, sentence: str, headers: Mapping[str, str]) -> Response:
+    def refusal(self, call: Call, error: Exception, sentence: str, headers: Mapping[str, str]) -> Response:
         """What the container refuses is a ModelError; all else has its own status and code."""
-        if isinstance(error, InputError) and not isinstance(error, BodyTooLargeError):
-            body = aws.to_json(workshop.write_error(error.status, sentence))
-            region = aws.region_of(Headers(scope=scope).get("authorization", ""))
-            return aws.model_error(error.status, body, scope["path_params"]["name"], region, headers)
+        if isinstance(error, ContainerFault):
+            return _model_error(call, error.container_status, error.container_body, headers)
+        if isinstance(error, InputError) and not isinstance(error, BodyTooLargeError | ServiceError):
+            return _model_error(call, status_of(call.dialect, error), body_of(call.dialect, error, sentence), headers)
+        if isinstance(error, EngineBusyError):
+            # AWS's status for it, by which SDKs know that they may ask again.
+            return aws.error(400, error.code, sentence, headers=headers)
         if isinstance(error, PunaError):
             return aws.error(error.status, error.code, sentence, headers=headers)
         return aws.error(500, "InternalFailure", sentence, headers=headers)
@@ -85,6 +88,7 @@ class Whole:
 class Streamed(Whole):
     """InvokeEndpointWithResponseStream: the same records, each in an event-stream frame as it comes."""
 
+    kind = "stream"
     streams = True
 
     def chunked(self, answer: Answer) -> bool:  # noqa: ARG002
@@ -104,18 +108,6 @@ class Streamed(Whole):
         return eventstream.payload_part(record)
 
 
-class NoAsync:
-    """InvokeEndpointAsync, which needs S3. An ASGI app."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse."""
-        sentence = (
-            "puna does not offer asynchronous inference (InvokeEndpointAsync), which keeps its answers in Amazon S3; "
-            "call InvokeEndpoint or InvokeEndpointWithResponseStream"
-        )
-        await aws.error(400, "ValidationError", sentence)(scope, receive, send)
-
-
-def _constraint(name: str, rule: str) -> str:
-    shown = name if len(name) <= 200 else f"{name[:200]}..."
-    return f"1 validation error detected: Value '{shown}' at 'endpointName' failed to satisfy constraint: {rule}"
+def _model_error(call: Call, status: int, body: bytes, headers: Mapping[str, str]) -> Response:
+    region = aws.region_of(Headers(scope=call.scope).get("authorization", ""))
+    return aws.model_error(status, body, call.scope["path_params"]["name"], region, headers)

@@ -1,4 +1,4 @@
-"""The dialect of the Llama 2 prompting workshop: a request's JSON value to a Request and back, an answer's likewise.
+"""The dialect of the Llama 2 prompting workshop.
 
     request        {"prompt": "...", "temperature": 0.6, "top_p": 0.9, "max_tokens_to_sample": 200}
     whole answer   {"outputs": ["..."]}
@@ -6,136 +6,94 @@
 
 It is the dialect of the LMI container that the workshop deployed ("prompt" for "inputs"; AWS, "Prompt engineering with
 Llama 2 Chat", 2023; DJL Serving's lmi_input_output_schema.md, read 2026-11-22). puna adds ``messages`` in the place of
-``prompt``, and ``top_k``, ``min_p``, ``seed``, ``stop`` and ``stream``.
+``prompt``, and ``top_k``, ``min_p``, ``seed``, ``stop``, penalties and ``stream``.
 """
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
-from puna.errors import DialogError, EndpointError, InputError, SamplingError, unknown
-from puna.generation import Sampling
-from puna.messages import Dialog, dialog_of
+from puna.errors import EndpointError, InputError
+from puna.generation import Delta, Sampling
+from puna.messages import Dialog
+from puna.wire import reading
+from puna.wire.dialect import LINES, Choice, Dialect, Facts, Field, Reading, Request
+from puna.wire.pieces import Pieces
 
-_SAMPLING = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "min_p": "min_p",
-    "max_tokens_to_sample": "max_tokens",
-    "seed": "seed",
-    "stop": "stop",
-}
-"""Sampling parameters: the dialect's name and ours."""
-
-FIELDS = ("prompt", "messages", *_SAMPLING, "stream")
+FIELDS = (
+    Field("prompt", "a prompt as somebody wrote it", type="text"),
+    Field("messages", 'in its place a dialog: `[{"role": "user", "content": "Hi"}]`', type="list"),
+    Field("temperature", "0 is greedy", "temperature"),
+    Field("top_p", "nucleus; 1 is off", "top_p"),
+    Field("top_k", "most likely tokens kept; 0 is off", "top_k"),
+    Field("min_p", "least share of the best token's probability; 0 is off", "min_p"),
+    Field("max_tokens_to_sample", "longest answer, in tokens", "max_tokens"),
+    Field("seed", "the seed that was drawn stands in the receipt", "seed"),
+    Field("stop", "the answer ends before such a text", "stop"),
+    Field("repetition_penalty", "1 is off", "repetition_penalty"),
+    Field("presence_penalty", "0 is off", "presence_penalty"),
+    Field("frequency_penalty", "0 is off", "frequency_penalty"),
+    Field(
+        "stream",
+        "one record per piece, or one for the whole answer; the route decides where it is not given",
+        type="flag",
+    ),
+)
 
 MAX_SENTENCE = 1000
 """Characters of an error's sentence."""
 
-_UNSET = ("seed", "stop")
-"""Fields whose null means that they are not given."""
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a request says. given: our names of the sampling parameters in it. stream: None where it does not say."""
-
-    prompt: str | Dialog
-    sampling: Sampling
-    given: frozenset[str] = frozenset()
-    stream: bool | None = None
-
-
-def read_request(value: object) -> Request:
-    """A request from the JSON value of its body.
-
-    Raises:
-        InputError: no object, an unknown field, not exactly one of prompt and messages, text that no model can take.
-        SamplingError: a sampling parameter of the wrong type or out of range. DialogError: bad messages.
-    """
-    try:
-        return _read(value)
-    except RecursionError:
-        # From quoting a value that is nested nearly as deeply as the JSON reader takes it.
-        raise InputError("the body is nested too deeply; its deepest value is the content of a message") from None
-
-
-def _read(value: object) -> Request:
-    if not isinstance(value, dict):
-        raise InputError(f'the body must be a JSON object such as {{"prompt": "..."}}, not {_kind(value)}')
-    for name in value:
-        if name not in FIELDS:
-            raise InputError(unknown("field", name, FIELDS))
-    stream = value.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise InputError(f"stream must be true or false, not {_kind(stream)}")
-    named = {
-        _SAMPLING[name]: entry
-        for name, entry in value.items()
-        if name in _SAMPLING and not (entry is None and name in _UNSET)
-    }
-    return Request(_prompt(value), _sampling(named), frozenset(named), stream)
-
-
-def _prompt(value: Mapping[str, object]) -> str | Dialog:
-    if ("prompt" in value) == ("messages" in value):
-        came = "both came" if "prompt" in value else "neither came"
+def _read(given: Reading) -> Request:
+    values = given.values
+    if ("prompt" in values) == ("messages" in values):
+        came = "both came" if "prompt" in values else "neither came"
         raise InputError(f'the body must have either "prompt" (text) or "messages" (a list), but {came}')
-    if "messages" in value:
-        return _dialog(value["messages"])
-    prompt = value["prompt"]
-    if not isinstance(prompt, str):
-        raise InputError(f"prompt must be text, not {_kind(prompt)}")
-    if not prompt:
-        raise InputError("prompt must not be empty; give the text that the model shall continue")
-    _check_text("prompt", prompt)
-    return prompt
+    prompt: str | Dialog = (
+        reading.messages_of(values["messages"]) if "messages" in values else reading.text_of(given, "prompt")
+    )
+    return Request((prompt,), given.sampling, given.given, reading.flag_of(given, "stream"), ignored=given.ignored)
 
 
-def _dialog(given: object) -> Dialog:
-    if not isinstance(given, list):
-        raise DialogError(f'messages must be a list of {{"role": ..., "content": ...}} objects, not {_kind(given)}')
-    if not given:
-        raise DialogError("messages must not be empty; give at least one user message")
-    dialog = dialog_of(given)
-    for n, message in enumerate(dialog):
-        _check_text(f"messages[{n}].content", message.content)
-    return dialog
+def _fits(body: Mapping[str, object], attributes: Mapping[str, str]) -> bool:  # noqa: ARG001
+    several = isinstance(body.get("prompt"), list)
+    return "max_tokens_to_sample" in body or ("prompt" in body and not several and all(name in _NAMES for name in body))
 
 
-def _check_text(name: str, text: str) -> None:
-    """Refuse NUL, at which an engine written in C may take the text to end, and what UTF-8 cannot carry."""
-    if (at := text.find("\0")) >= 0:
-        raise InputError(f"{name} must not hold the character NUL (U+0000), but character {at} is one; remove it")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{name} must be text that UTF-8 can carry, but character {error.start} is the lone surrogate "
-            f"{text[error.start]!r}; remove or replace it"
-        ) from None
+_NAMES = frozenset(entry.name for entry in FIELDS)
 
 
-def _sampling(named: Mapping[str, object]) -> Sampling:
-    try:
-        sampling = Sampling.of(named)
-    except SamplingError as error:
-        # In the caller's words: the dialect has a longer name for this one.
-        raise SamplingError(str(error).replace("max_tokens must", "max_tokens_to_sample must", 1)) from None
-    for n, stop in enumerate(sampling.stop):
-        _check_text(f"stop[{n}]", stop)
-    return sampling
+def _whole(facts: Facts, request: Request, choices: Sequence[Choice]) -> object:  # noqa: ARG001
+    pieces = Pieces()
+    return write_outputs("".join(piece for text in choices[0].texts for piece in pieces.push(text)))
+
+
+class _Stream:
+    """One record per piece; a piece that readers throw away goes with the next."""
+
+    def __init__(self, facts: Facts, request: Request) -> None:  # noqa: ARG002
+        self._pieces = Pieces()
+
+    def begin(self, choices: Sequence[Choice]) -> Iterable[object]:  # noqa: ARG002
+        return ()
+
+    def delta(self, choice: Choice, delta: Delta) -> Iterable[object]:  # noqa: ARG002
+        return map(write_outputs, self._pieces.push(delta.text))
+
+    def end(self, choice: Choice) -> Iterable[object]:  # noqa: ARG002
+        return ()
+
+    def close(self, choices: Sequence[Choice]) -> Iterable[object]:  # noqa: ARG002
+        return ()
 
 
 def write_request(request: Request) -> dict[str, object]:
-    """The JSON value of a request, as ``read_request`` reads it. Only what was given is named."""
+    """The JSON value of a request, as the dialect reads it. Only what was given is named."""
     values = request.sampling.as_json()
-    prompt = request.prompt
-    body: dict[str, object] = {"prompt": prompt} if isinstance(prompt, str) else {"messages": prompt.as_json()}
-    body |= {name: values[ours] for name, ours in _SAMPLING.items() if ours in request.given}
+    (prompt,) = request.prompts
+    body: dict[str, object] = {"messages": prompt.as_json()} if isinstance(prompt, Dialog) else {"prompt": prompt}
+    body |= {entry.name: values[entry.to] for entry in FIELDS if entry.to in request.given}
     return body if request.stream is None else {**body, "stream": request.stream}
 
 
@@ -164,7 +122,17 @@ def write_error(status: int, sentence: str) -> dict[str, object]:
     return {"code": status, "error": cut}
 
 
-def _kind(value: object) -> str:
-    """A JSON value's type in JSON's words."""
-    words = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return words.get(type(value), "a number")
+DIALECT = Dialect(
+    name="workshop",
+    title="The workshop's container",
+    source='AWS, "Prompt engineering with Llama 2 Chat" (2023)',
+    fields=FIELDS,
+    defaults=Sampling(),
+    read=_read,
+    fits=_fits,
+    whole=_whole,
+    stream=_Stream,
+    framing=LINES,
+    error=write_error,
+    broken=write_error,
+)

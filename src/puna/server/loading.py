@@ -1,0 +1,54 @@
+"""Who answers while there is no model yet: nobody, and that is said. Knows no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from puna.engines.base import EngineInfo
+from puna.errors import EngineLoadingError
+from puna.server.answers import Speaker, Turn
+from puna.turn import Ask
+
+_NOBODY = EngineInfo("", "", context=0, slots=0)
+
+
+class Late:
+    """A speaker that comes later: ``put`` it here once its model is loaded."""
+
+    def __init__(self) -> None:
+        self._speaker: Speaker | None = None
+
+    def put(self, speaker: Speaker) -> None:
+        """From now on this one answers."""
+        self._speaker = speaker
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is one."""
+        return self._speaker is not None
+
+    @property
+    def info(self) -> EngineInfo:
+        """The speaker's, or nothing yet."""
+        return self._speaker.info if self._speaker else _NOBODY
+
+    async def prepare(self, ask: Ask) -> Turn:
+        """The speaker's.
+
+        Raises:
+            EngineLoadingError: the model is still being loaded.
+        """
+        return await self._there().prepare(ask)
+
+    async def encoded(self, ask: Ask) -> tuple[int, ...]:
+        """The speaker's."""
+        return await self._there().encoded(ask)
+
+    async def spelled(self, ids: Sequence[int]) -> list[bytes]:
+        """The speaker's."""
+        return await self._there().spelled(ids)
+
+    def _there(self) -> Speaker:
+        if self._speaker is None:
+            raise EngineLoadingError("the model is being loaded; ask again in a few seconds")
+        return self._speaker

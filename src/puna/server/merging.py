@@ -1,0 +1,52 @@
+"""Several async generators as one. Knows nothing of what they give."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TypeVar
+
+T = TypeVar("T")
+
+AHEAD = 16
+"""Events that wait at most, so that a slow reader slows the generators down."""
+
+
+async def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:
+    """What the streams give, as it comes, each with its stream's number. All are closed when this one is.
+
+    The first error of any of them is raised here, and ends the others.
+    """
+    if len(streams) == 1:
+        async with aclosing(streams[0]) as only:
+            async for event in only:
+                yield 0, event
+        return
+    queue: asyncio.Queue[tuple[int, T | None, BaseException | None]] = asyncio.Queue(AHEAD)
+
+    async def pump(n: int, stream: AsyncGenerator[T, None]) -> None:
+        async with aclosing(stream):
+            try:
+                async for event in stream:
+                    await queue.put((n, event, None))
+            except Exception as error:  # noqa: BLE001  # it is raised where the streams are read
+                await queue.put((n, None, error))
+            else:
+                await queue.put((n, None, None))
+
+    tasks = [asyncio.ensure_future(pump(n, stream)) for n, stream in enumerate(streams)]
+    try:
+        left = len(tasks)
+        while left:
+            source, item, error = await queue.get()
+            if error is not None:
+                raise error
+            if item is None:
+                left -= 1
+            else:
+                yield source, item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

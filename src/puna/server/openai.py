@@ -1,0 +1,186 @@
+"""The OpenAI API over HTTP: completions, models, tokens. Knows its routes and errors; what is said is the dialects' business.
+
+Routes: https://platform.openai.com/docs/api-reference; SageMaker's ``/endpoints/NAME/openai/v1``:
+https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints-openai-compatible.html; ``/tokenize`` as vLLM has it. All
+read 2026-11-22.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.types import Scope
+
+from puna.errors import ContextWindowError, EngineLoadingError, InputError, PunaError
+from puna.messages import Dialog
+from puna.server import aws
+from puna.server.answers import Answer, value_of
+from puna.server.container import retry_after
+from puna.server.exchange import exchange_of, read_body
+from puna.server.faults import ContainerFault
+from puna.server.headers import ServiceError, check_name, no_components
+from puna.server.invocations import MAX_BODY, Call, Service
+from puna.turn import Ask
+from puna.wire import chat, openai, reading
+from puna.wire.dialect import Request
+
+
+class ModelNotFoundError(InputError):
+    """A request names a model that is not served here."""
+
+    status = 404
+
+
+class Completions:
+    """``/v1/chat/completions`` and ``/v1/completions``. name: of the dialect. scoped: below an endpoint's name."""
+
+    kind = "openai"
+    streams = False
+    timed = False
+
+    def __init__(self, name: str, *, scoped: bool = False) -> None:
+        self.name = name
+        self.scoped = scoped
+
+    def check(self, scope: Scope, service: Service) -> None:
+        """The endpoint's name, where the route has one."""
+        if self.scoped:
+            check_name(scope["path_params"]["name"], service.endpoint)
+
+    def attributes(self, scope: Scope) -> Mapping[str, str]:  # noqa: ARG002
+        """None: the header is SageMaker's."""
+        return {}
+
+    def dialect(self, service: Service) -> str:  # noqa: ARG002
+        """The route's own."""
+        return self.name
+
+    def accept(self, service: Service, request: Request) -> None:
+        """A model that is served here; below an endpoint's name any, as SageMaker passes it on without a look."""
+        known = _models(service)
+        if not self.scoped and request.settings["model"] not in ("", *known):
+            raise ModelNotFoundError(
+                f"the model {str(request.settings['model'])[:80]!r} is not served here; served: {', '.join(known)}"
+            )
+
+    def chunked(self, answer: Answer) -> bool:
+        """As the answer is."""
+        return answer.streamed
+
+    def head(self, answer: Answer) -> dict[str, str]:
+        """The media type, and the id under the name that the openai SDK reads."""
+        cache = {"Cache-Control": "no-cache"} if answer.streamed else {}
+        return {"Content-Type": answer.media_type, "x-request-id": answer.facts.id, **cache}
+
+    def part(self, record: bytes) -> bytes:
+        """The record itself."""
+        return record
+
+    def broken(self, call: Call, error: Exception, sentence: str) -> bytes:
+        """A record that SDKs raise."""
+        return openai.SSE.encode(call.dialect.broken(_status(error), sentence))
+
+    def refusal(self, call: Call, error: Exception, sentence: str, headers: Mapping[str, str]) -> Response:
+        """The error as the API has it."""
+        if isinstance(error, ContainerFault):
+            return Response(error.container_body, error.container_status, dict(headers), "application/json")
+        more = {"x-request-id": call.exchange.id, **retry_after(error), **headers}
+        return error_response(_status(error), sentence, more, _code(error))
+
+
+def error_response(
+    status: int, sentence: str, headers: Mapping[str, str] | None = None, code: str | None = None
+) -> Response:
+    """An error of the OpenAI API. code: one that the status does not imply."""
+    return Response(aws.to_json(openai.error(status, sentence, code)), status, dict(headers or {}), "application/json")
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, EngineLoadingError):
+        return 503
+    return error.status if isinstance(error, PunaError) else 500
+
+
+def _code(error: Exception) -> str | None:
+    if isinstance(error, ContextWindowError):
+        return "context_length_exceeded"
+    return "model_not_found" if isinstance(error, ModelNotFoundError) else None
+
+
+def _models(service: Service) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((service.endpoint, service.speaker.info.model)))
+
+
+class Models:
+    """``/v1/models``, and what else there is to ask about the model."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    async def every(self, request: HttpRequest) -> Response:  # noqa: ARG002
+        """``GET /v1/models``."""
+        return _json({"object": "list", "data": [self._model(name) for name in _models(self.service)]})
+
+    async def one(self, request: HttpRequest) -> Response:
+        """``GET /v1/models/ID``."""
+        name = request.path_params["id"]
+        if name not in _models(self.service):
+            served = ", ".join(_models(self.service))
+            sentence = f"the model {name[:80]!r} is not served here; served: {served}"
+            return error_response(404, sentence, code="model_not_found")
+        return _json(self._model(name))
+
+    async def no_components(self, request: HttpRequest) -> Response:
+        """``POST /endpoints/NAME/inference-components/...``: an endpoint without any."""
+        name, sentence = request.path_params["name"], no_components(self.service.endpoint)
+        try:
+            check_name(name, self.service.endpoint)
+        except ServiceError as error:
+            sentence = str(error)
+        return error_response(400, sentence)
+
+    async def tokenize(self, request: HttpRequest) -> Response:
+        """``POST /tokenize``: the exact ids of a prompt, as the model would get them."""
+        exchange_of(request.scope).route = "openai"
+        try:
+            ids = await self._ids(value_of(await read_body(request.scope, request.receive, MAX_BODY)))
+            spelled = await self.service.speaker.spelled(ids)
+        except PunaError as error:
+            return error_response(_status(error), str(error), retry_after(error))
+        texts = [openai.spelled(data) for data in spelled]
+        context = self.service.speaker.info.context
+        return _json({"count": len(ids), "max_model_len": context, "tokens": list(ids), "token_strs": texts})
+
+    async def _ids(self, body: object) -> tuple[int, ...]:
+        if not isinstance(body, dict):
+            _refuse_body(f"not {reading.kind(body)}")
+        if unknown := sorted(map(str, body.keys() - {"model", "prompt", "messages", "return_token_strs"})):
+            _refuse_body(f"but it has {unknown[0]!r:.80} too")
+        if ("prompt" in body) == ("messages" in body):
+            _refuse_body("but both came" if "prompt" in body else "but neither came")
+        prompt = _dialog(body["messages"]) if "messages" in body else body["prompt"]
+        if not isinstance(prompt, str | Dialog) or not prompt:
+            _refuse_body(f"and it must not be {'empty' if prompt == '' else reading.kind(prompt)}")
+        if isinstance(prompt, str):
+            reading.check_text("prompt", prompt)
+        # A window of its own: what does not fit may still be counted.
+        return await self.service.speaker.encoded(Ask(prompt))
+
+    def _model(self, name: str) -> dict[str, object]:
+        info = self.service.speaker.info
+        return {"id": name, "object": "model", "created": 0, "owned_by": "puna", "max_model_len": info.context}
+
+
+def _dialog(given: object) -> Dialog:
+    return chat.dialog_of(given)[0]
+
+
+def _refuse_body(came: str) -> NoReturn:
+    raise InputError(f'the body must be a JSON object with either "prompt" (text) or "messages" (a list), {came}')
+
+
+def _json(value: object) -> Response:
+    return Response(aws.to_json(value), media_type="application/json")

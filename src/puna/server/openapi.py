@@ -1,0 +1,139 @@
+"""The OpenAPI document of the endpoint, made from the table of dialects. Knows JSON schema; nothing of how requests are answered.
+
+OpenAPI 3.1: https://spec.openapis.org/oas/v3.1.0 (read 2026-11-22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from puna.generation import MAX_STOPS, RANGES
+from puna.server import aws
+from puna.version import __version__
+from puna.wire.dialect import Dialect, Field
+from puna.wire.dialects import DIALECTS
+
+Schema = dict[str, object]
+
+_TYPES: Mapping[str, Schema] = {
+    "text": {"type": "string"},
+    "flag": {"type": ["boolean", "null"]},
+    "list": {"type": "array"},
+    "object": {"type": ["object", "null"]},
+    "whole number": {"type": ["integer", "null"]},
+    "text or list": {"type": ["string", "array"]},
+}
+
+_MESSAGES: Schema = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": {"type": "string"}},
+        "required": ["role", "content"],
+    },
+}
+
+
+def schema_of(entry: Field) -> Schema:
+    """The JSON schema of one field."""
+    return {**_shape(entry), "description": entry.meaning}
+
+
+def _shape(entry: Field) -> Schema:
+    if entry.only is not None:
+        return {"enum": [*entry.only, None]}
+    if entry.leaked:
+        return {}
+    if entry.to == "stop":
+        return {"type": ["string", "array", "null"], "items": {"type": "string"}, "maxItems": MAX_STOPS}
+    if entry.to:
+        kind, low, high = RANGES[entry.to]
+        return {"type": ["integer" if kind is int else "number", "null"], "minimum": low, "maximum": high}
+    return dict(_MESSAGES) if entry.name == "messages" else dict(_TYPES[entry.type])
+
+
+def body_of(dialect: Dialect) -> Schema:
+    """The JSON schema of a request in one dialect."""
+    properties: dict[str, object] = {}
+    inner: dict[str, dict[str, object]] = {}
+    for entry in dialect.fields:
+        outer, dot, name = entry.name.partition(".")
+        if dot:
+            inner.setdefault(outer, {})[name] = schema_of(entry)
+        else:
+            properties[outer] = schema_of(entry)
+    for outer, entries in inner.items():
+        properties[outer] = {"type": ["object", "null"], "properties": entries, "additionalProperties": False}
+    return {"title": dialect.title, "type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _post(summary: str, schemas: list[str], *parameters: Schema) -> Schema:
+    bodies: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in schemas]
+    body = bodies[0] if len(bodies) == 1 else {"anyOf": bodies}
+    return {
+        "post": {
+            "summary": summary,
+            "parameters": list(parameters),
+            "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+            "responses": {
+                "200": {"description": "the answer"},
+                "default": {"description": "a refusal, in the API's own shape"},
+            },
+        }
+    }
+
+
+def _get(summary: str, *parameters: Schema) -> Schema:
+    responses = {"200": {"description": "as asked"}, "default": {"description": "a refusal"}}
+    return {"get": {"summary": summary, "parameters": list(parameters), "responses": responses}}
+
+
+def _in_path(name: str) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+@cache
+def description() -> bytes:
+    """The document."""
+    every, name = list(DIALECTS), _in_path("name")
+    chat, completion = ["chat"], ["completion"]
+    paths = {
+        "/endpoints/{name}/invocations": _post("InvokeEndpoint", every, name),
+        "/endpoints/{name}/invocations-response-stream": _post("InvokeEndpointWithResponseStream", every, name),
+        "/endpoints/{name}/openai/v1/chat/completions": _post("chat completions of an endpoint", chat, name),
+        "/endpoints/{name}/openai/v1/completions": _post("completions of an endpoint", completion, name),
+        "/invocations": _post("what a SageMaker container answers", every),
+        "/v1/chat/completions": _post("chat completions", chat),
+        "/v1/completions": _post("completions", completion),
+        "/v1/models": _get("the models"),
+        "/v1/models/{id}": _get("one model", _in_path("id")),
+        "/tokenize": _post("the exact ids of a prompt", ["tokenize"]),
+        "/ping": _get("whether the engine can answer"),
+        "/health": _get("the same, and what runs here"),
+        "/metrics": _get("figures for Prometheus"),
+        "/receipts/{id}": _get("what happened to one request", _in_path("id")),
+    }
+    tokenize: Schema = {
+        "type": "object",
+        "properties": {
+            "model": {}, "return_token_strs": {}, "prompt": {"type": "string", "minLength": 1}, "messages": _MESSAGES,
+        },
+        "additionalProperties": False,
+    }  # fmt: skip
+    schemas = {name: body_of(dialect) for name, dialect in DIALECTS.items()}
+    return aws.to_json({
+        "openapi": "3.1.0",
+        "info": {"title": "puna", "version": __version__, "description": "Llama prompts on a SageMaker and OpenAI endpoint"},
+        "paths": paths,
+        "components": {"schemas": {**schemas, "tokenize": tokenize}},
+    })  # fmt: skip
+
+
+async def document(request: Request) -> Response:  # noqa: ARG001
+    """``GET /openapi.json``."""
+    return Response(description(), media_type="application/json")

@@ -1,0 +1,116 @@
+"""What a caller asks of a model, and the turn that is made of it: prepared, then streamed, then accounted for.
+
+Knows engines and receipts; no format. The spine (``puna.chat``) makes turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from puna.dialog.prune import Dropped
+from puna.engines.base import Engine, EngineInfo, Scored
+from puna.errors import EngineError
+from puna.generation import (
+    MAX_SEED,
+    NO_EXTRAS,
+    Delta,
+    End,
+    Extras,
+    Finish,
+    Prompt,
+    Receipt,
+    Sampling,
+    Timing,
+    Written,
+)
+from puna.messages import Dialog
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a caller wants. given: names of the sampling parameters that the caller set; the others are defaults.
+
+    prompt: text, messages, or token ids, which go to the model as they are. raw: never parse a text. policy: what to do with
+    messages that do not fit the window, one of ``puna.dialog.prune.POLICIES``. cap: ``max_tokens`` is lowered to what the window
+    leaves, where it leaves anything. open_end: no ``max_tokens`` was set, and all that the window leaves is meant. ignored: what
+    the caller sent to no effect, for the receipt.
+    """
+
+    prompt: str | Dialog | tuple[int, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    given: frozenset[str] = frozenset()
+    raw: bool = False
+    policy: str = "none"
+    extras: Extras = NO_EXTRAS
+    cap: bool = False
+    open_end: bool = False
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A prepared turn: everything that is known before the first token."""
+
+    engine: Engine
+    info: EngineInfo
+    prompt: Prompt
+    sampling: Sampling
+    written: Written
+    source: str | None
+    format: str
+    defaulted: tuple[str, ...]
+    extra_stops: tuple[str, ...]
+    findings: tuple[str, ...]
+    dropped: tuple[Dropped, ...] = ()
+    extras: Extras = NO_EXTRAS
+    ignored: tuple[str, ...] = ()
+
+    def again(self, n: int) -> Turn:
+        """The same turn, but for a seed that is ``n`` higher: another answer to the same prompt."""
+        seed = ((self.sampling.seed or 0) + n) % (MAX_SEED + 1)
+        return replace(self, sampling=replace(self.sampling, seed=seed))
+
+    async def score(self, top: int) -> tuple[Scored, Receipt]:
+        """Log-probabilities of the prompt's own tokens, with ``top`` alternatives each; nothing is generated.
+
+        Raises:
+            InputError: the engine cannot do it.
+        """
+        scored = await self.engine.score(self.prompt.ids, top)
+        return scored, self._receipt(End(Finish.LENGTH, scored.usage, Timing()))
+
+    async def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
+        """Deltas in order, then exactly one receipt. Closing the iterator early stops the generation."""
+        effective = replace(self.sampling, stop=(*self.sampling.stop, *self.extra_stops))
+        async with aclosing(self.engine.stream(self.prompt, effective, self.extras)) as events:
+            async for event in events:
+                if isinstance(event, End):
+                    yield self._receipt(event)
+                    return
+                yield event
+        raise EngineError("the engine's stream broke off without saying why; ask again, and see the engine's log")
+
+    def _receipt(self, end: End) -> Receipt:
+        asked_for = end.stopped_by in self.sampling.stop
+        return Receipt(
+            written=self.written,
+            source=self.source,
+            format=self.format,
+            sampling=self.sampling,
+            defaulted=self.defaulted,
+            finish=end.finish,
+            usage=end.usage,
+            timing=end.timing,
+            model=self.info.model,
+            engine=self.info.build,
+            stopped_by=end.stopped_by if asked_for else None,
+            findings=self.findings,
+            dropped=tuple(entry.as_json() for entry in self.dropped),
+            ignored=self.ignored,
+            extras=self.extras,
+            prompt=self.prompt,
+            reproducible=self.info.reproducible,
+            remote=end.remote,
+        )

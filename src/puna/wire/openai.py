@@ -1,0 +1,118 @@
+"""The OpenAI API: what its two dialects have in common. Knows fields, usage, errors; no route.
+
+Source: https://platform.openai.com/docs/api-reference/chat and /completions; parameters beyond OpenAI's as vLLM has them
+(docs.vllm.ai, OpenAI-compatible server). Read 2026-11-22. What OpenAI has and puna has not is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from puna.errors import InputError
+from puna.generation import Finish, Logprob, Sampling
+from puna.wire import reading
+from puna.wire.dialect import Choice, Facts, Field, Framing, Reading, Request
+
+MAX_CHOICES = 16
+
+SSE = Framing("text/event-stream", b"data: ", b"\n\n", b"data: [DONE]\n\n")
+
+FINISH = {Finish.STOP: "stop", Finish.LENGTH: "length", Finish.UNKNOWN: "stop"}
+
+SAMPLING = (
+    Field("temperature", "0 is greedy", "temperature"),
+    Field("top_p", "nucleus; 1 is off", "top_p"),
+    Field("top_k", "most likely tokens kept; 0 is off (of vLLM)", "top_k"),
+    Field("min_p", "least share of the best token's probability; 0 is off (of vLLM)", "min_p"),
+    Field("seed", "the seed that was drawn stands in the receipt", "seed"),
+    Field("stop", "the answer ends before such a text", "stop"),
+    Field("repetition_penalty", "1 is off (of vLLM)", "repetition_penalty"),
+    Field("presence_penalty", "0 is off", "presence_penalty"),
+    Field("frequency_penalty", "0 is off", "frequency_penalty"),
+    Field("n", f"answers to the prompt, 1 to {MAX_CHOICES}; the first has the seed, the next one seed + 1, and so on",
+          type="whole number"),
+    Field("stream", "chunks as server-sent events", type="flag"),
+    Field("stream_options", '`{"include_usage": true}`: a last chunk with the usage', type="object"),
+    Field("model", "the endpoint's name, the model's, or empty", type="text"),
+    Field("user", "the caller's own id of its user", leaked=True),
+    Field("logit_bias", "changes single tokens' odds", only=({},)),
+    Field("sagemaker_base_url", "litellm sends it", leaked=True),
+    Field("ignore_eos", "sm-bench sends it", leaked=True),
+)  # fmt: skip
+
+DEFAULTS = Sampling(temperature=1.0, top_p=1.0, top_k=0)
+
+
+def settings_of(given: Reading) -> dict[str, object]:
+    """What both dialects' answers need to know."""
+    options = given.values.get("stream_options", {})
+    if not isinstance(options, dict) or not options.keys() <= {"include_usage", "include_obfuscation"}:
+        raise InputError(f'stream_options must be an object such as {{"include_usage": true}}, not {options!r:.200}')
+    usage = options.get("include_usage", False)
+    if not isinstance(usage, bool):
+        raise InputError(f"stream_options.include_usage must be true or false, not {reading.kind(usage)}")
+    model = given.values.get("model", "")
+    if not isinstance(model, str):
+        raise InputError(f"model must be text, not {reading.kind(model)}")
+    return {"include_usage": usage, "model": model}
+
+
+def choices_of(given: Reading) -> int:
+    """How many answers are wanted."""
+    return reading.whole_number_of(given, "n", 1, MAX_CHOICES) or 1
+
+
+def usage_of(request: Request, choices: Sequence[Choice]) -> dict[str, object]:
+    """Tokens of all choices; a prompt with several answers counts once, its cached part as at the first of them."""
+    used = [choice.ended.usage for choice in choices]
+    firsts = [usage for n, usage in enumerate(used) if n % request.n == 0 and usage]
+    prompt = sum(usage.prompt for usage in firsts)
+    output = sum(usage.output for usage in used if usage)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": output,
+        "total_tokens": prompt + output,
+        "prompt_tokens_details": {"cached_tokens": sum(usage.cached for usage in firsts)},
+    }
+
+
+def envelope(kind: str, facts: Facts, request: Request, choices: Sequence[object], **more: object) -> dict[str, object]:
+    """What stands around choices. kind: the value of ``object``."""
+    prefix = "cmpl" if kind == "text_completion" else "chatcmpl"
+    return {
+        "id": f"{prefix}-{facts.id}",
+        "object": kind,
+        "created": facts.created,
+        "model": request.settings["model"] or facts.model,
+        "choices": list(choices),
+        **more,
+    }
+
+
+def spelled(data: bytes) -> str:
+    r"""A token as OpenAI writes it in log-probabilities: its text, or ``bytes:\xe2\x80`` where it is a part of a character."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
+
+
+def alternatives(token: Logprob) -> Iterator[tuple[str, Logprob]]:
+    """The likeliest tokens in the place of one, spelled."""
+    return ((spelled(other.data), other) for other in token.top)
+
+
+_TYPES: Mapping[int, tuple[str, str | None]] = {
+    401: ("authentication_error", "invalid_api_key"),
+    403: ("permission_error", None),
+    404: ("not_found_error", None),
+    413: ("invalid_request_error", "request_too_large"),
+    429: ("rate_limit_error", "rate_limit_exceeded"),
+    503: ("server_error", "service_unavailable"),
+}
+
+
+def error(status: int, sentence: str, own: str | None = None) -> dict[str, object]:
+    """An error as the OpenAI API has it. own: a code that the status does not imply."""
+    kind, code = _TYPES.get(status, ("invalid_request_error" if status < 500 else "server_error", None))
+    return {"error": {"message": sentence, "type": kind, "param": None, "code": own or code}}
