@@ -15,9 +15,9 @@ from pathlib import Path
 import puna.cli
 from puna import config
 from puna.chat import Spine
-from puna.turn import Ask
 from puna.cli.scenarios import MAX_TOKENS, SCENARIOS, Scenario, seeds_of
 from puna.generation import Delta, Sampling
+from puna.turn import Ask
 
 RATES = Path(puna.cli.__file__).parent / "scenario_rates.json"
 

@@ -6,13 +6,13 @@ import pytest
 
 from puna import config
 from puna.chat import Spine
-from puna.turn import Ask
 from puna.engines.scripted import Scripted
 from puna.errors import ContextWindowError, DialogError, NoRoomError
 from puna.formats import catalog
 from puna.formats.understand import RAW
 from puna.generation import Delta, Receipt, Sampling, Written
 from puna.messages import dialog_of
+from puna.turn import Ask
 
 CHATML = catalog.get("chatml")
 

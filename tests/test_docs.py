@@ -19,7 +19,6 @@ from typing import Any
 import httpx
 import pytest
 from botocore.config import Config
-from puna.server.auth import Token
 from starlette.routing import Route
 
 import puna
@@ -33,6 +32,7 @@ from puna.formats.chatml import SMOLLM2
 from puna.messages import dialog_of
 from puna.server import controlplane, invocations, receipts
 from puna.server.app import Setup, create_app
+from puna.server.auth import Token
 from puna.server.fault_plan import Fault
 from puna.server.faults import Faults
 from puna.server.invocations import Limits

@@ -13,7 +13,6 @@ from typing import Self, TextIO
 
 from puna import config
 from puna.chat import Spine
-from puna.turn import Ask
 from puna.dialog.prune import POLICIES
 from puna.errors import EngineError, InputError, SamplingError, unknown
 from puna.formats import catalog
@@ -24,6 +23,7 @@ from puna.generation import Delta, Prompt, Receipt, Sampling
 from puna.messages import Dialog, Message, Role, dialog_of
 from puna.models.transfer import Progress, Report
 from puna.sync import bridge
+from puna.turn import Ask
 
 ALIASES = {"max_tokens_to_sample": "max_tokens"}
 """The workshop's names of sampling parameters."""

@@ -52,7 +52,7 @@ def test_the_version_is_told():
         ([], "VERB"),
         (["fly"], "invalid choice"),
         (["serve", "--port", "99999"], "0 to 65535"),
-        (["serve", "--host", "0.0.0.0"], "loopback"),
+        (["serve", "--host", "0.0.0.0"], "127.0.0.1"),
         (["serve", "--host", "no such host"], "--host"),
         (["serve", "--model", "lama-2-7b-chat"], "Did you mean 'llama-2-7b-chat'"),
         (["serve", "--model", "/no/such/file.gguf"], "/no/such/file.gguf"),

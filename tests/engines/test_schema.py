@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from puna.engines.completion import events, hold_to_schema, request
-from puna.engines.schema import FORMATS, MAX_BYTES, checked, literals, parsed
+from puna.engines.keywords import FORMATS
+from puna.engines.schema import MAX_BYTES, checked, literals, parsed
 from puna.errors import InputError
 from puna.generation import Delta, End, Extras, Finish, Kind, Prompt, Sampling, Segment
 from tests.engines.engine import on_engine

@@ -154,11 +154,11 @@ class Live:
         self.logged: list[str] = []
         self.lines: queue.Queue[str] = queue.Queue()
         self.restarts = 0
-        setup = Setup(
+        how = Setup(
             log=self.lines.put, state=lambda: "ready" if self.ready else "restarting", restarts=lambda: self.restarts,
             **setup,
         )  # fmt: skip
-        app = create_app(self.speaker, ENDPOINT, setup)
+        app = create_app(self.speaker, ENDPOINT, how)
         self.service: Service = app.state.service
         # By its protocol number asyncio knows that it may switch Nagle's delay off: 40 ms a request otherwise.
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

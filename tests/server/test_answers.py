@@ -57,7 +57,7 @@ def test_several_answers_to_several_prompts_come_together_with_their_numbers() -
     _, records, receipts = talk(body, streams=False)
     *chunks, done = records
     assert done == b"data: [DONE]\n\n"
-    texts = {n: "" for n in range(4)}
+    texts = dict.fromkeys(range(4), "")
     for chunk in chunks:
         (choice,) = json.loads(chunk.removeprefix(b"data: "))["choices"]
         texts[choice["index"]] += choice["text"]

@@ -145,9 +145,17 @@ def test_a_model_that_is_not_served_is_refused_but_not_below_an_endpoint(live: L
 
 
 def test_another_endpoint_is_refused_in_the_shape_of_the_api(live: Live) -> None:
-    with openai.OpenAI(base_url=f"{live.url}/endpoints/other/openai/v1", api_key="any", max_retries=0) as client:
-        with pytest.raises(openai.BadRequestError, match="Endpoint other of account 123456789012 not found"):
-            client.chat.completions.create(model="", messages=HELLO)
+    body = {"model": "", "messages": HELLO}
+    for path in (
+        "openai/v1/chat/completions",
+        "openai/v1/completions",
+        "inference-components/one/openai/v1/completions",
+    ):
+        answer = live.http.post(f"/endpoints/other/{path}", json=body)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"] == "Endpoint other of account 123456789012 not found."
+    answer = live.http.post(f"/endpoints/{ENDPOINT}/inference-components/one/openai/v1/completions", json=body)
+    assert "has no inference components" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +170,7 @@ def test_another_endpoint_is_refused_in_the_shape_of_the_api(live: Live) -> None
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_errors_before_the_answer(
+def test_errors_before_the_answer(  # noqa: PLR0917
     client: openai.OpenAI,
     speaker: Speaker,
     fails: Exception,

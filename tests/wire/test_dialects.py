@@ -88,9 +88,10 @@ def test_a_sampling_field_sets_its_parameter_within_its_range(dialect: Dialect, 
         request = reading.read(dialect, full, EULA)
         assert getattr(request.sampling, entry.to) == value
         assert entry.to in request.given
-    for value in (low - 1, high + 1, "1", [], {}, True):
+    beyond: list[object] = [low - 1, high + 1, "1", [], {}, True]
+    for wrong in beyond:
         with pytest.raises(InputError, match="must|max_tokens") as caught:
-            reading.read(dialect, body(dialect, entry.name, value), EULA)
+            reading.read(dialect, body(dialect, entry.name, wrong), EULA)
         assert entry.name in str(caught.value)
 
 

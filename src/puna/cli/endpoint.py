@@ -118,9 +118,10 @@ async def _serve(plan: _Plan, work: Callable[[Endpoint], Awaitable[int]], stop: 
                 return 0
             late.put(spine)
             try:
-                return await work(Endpoint(address_of(plan.bound), wanted.name, spine))
-            finally:
+                status = await work(Endpoint(address_of(plan.bound), wanted.name, spine))
                 await _drain(app.state.service)
+                return status
+            finally:
                 # Before the server: what is not done by now ends when the engine does.
                 await engine.close()
     finally:

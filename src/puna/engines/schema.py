@@ -2,7 +2,7 @@
 
 The pinned build gives a schema to llguidance. What that cannot compile it drops without a word, and the answer is then free;
 so the list of keywords here is closed, each was seen to be enforced, and the bounds stay far within those at which it gives up
-(an object of 1000 optional properties, 100,000 items, a depth of 64). Beyond this module's sight are schemas that nothing
+(500 optional properties, 100,000 items, a depth of 64). Beyond this module's sight are schemas that nothing
 satisfies; the engine is asked about these (``completion.hold_to_schema``).
 
 What enforcement means: ``format`` is one of form (2024-02-30 is a date); properties come in the order in which the schema
@@ -18,26 +18,19 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from puna.engines import keywords
+from puna.engines.keywords import MAX_DEPTH, MAX_PROPERTIES
 from puna.errors import InputError, unknown
 
 MAX_BYTES = 64 * 1024
-MAX_DEPTH = 32
-MAX_PROPERTIES = 200
 MAX_CHOICES = 100
 """Of anyOf, oneOf, allOf and prefixItems."""
-MAX_VALUES = 1000
-"""Of enum."""
 MAX_ITEMS = 1000
 MAX_LENGTH = 10_000
-MAX_NUMBER = 2**53
-"""Beyond it a JSON number is not exact everywhere."""
-LEAST_NUMBER = 1e-12
 MAX_WEIGHT = 500
 """Sub-schemas and optional properties in all. Where one value must satisfy several at once, as with allOf, theirs multiply. The
 engine gives up in the middle of an answer when too many of them are possible next; seen from 900 on."""
 
-TYPES = ("string", "number", "integer", "boolean", "null", "array", "object")
-FORMATS = ("date", "time", "date-time", "duration", "uuid", "email", "hostname", "ipv4", "ipv6")
 ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly", "writeOnly"}
     | {"discriminator"}  # of OpenAPI: pydantic writes it beside oneOf
@@ -139,7 +132,7 @@ class _Check:
         if schema is True:
             return {}
         if not isinstance(schema, dict):
-            raise InputError(_expected(at, "be a JSON object", schema))
+            raise InputError(keywords.expected(at, "be a JSON object", schema))
         if depth == 0:
             raise InputError(f"a JSON schema may be nested {MAX_DEPTH} deep, but goes on at {at}; make it flatter")
         kept = {}
@@ -166,24 +159,26 @@ class _Check:
         if keyword == "$ref":
             return self._reference(value, at)
         if keyword in _COUNTS:
-            return _count(value, at, _COUNTS[keyword])
+            return keywords.count(value, at, _COUNTS[keyword])
         if keyword in _BOUNDS:
-            return _bound(value, at)
-        return _PLAIN[keyword](value, at)
+            return keywords.bound(value, at)
+        return keywords.PLAIN[keyword](value, at)
 
     def _choices(self, value: object, at: str, depth: int) -> list[Schema]:
         if not isinstance(value, list) or not value:
-            raise InputError(_expected(at, "be a list of schemas, at least one", value))
+            raise InputError(keywords.expected(at, "be a list of schemas, at least one", value))
         if len(value) > MAX_CHOICES:
-            raise InputError(_expected(at, f"have at most {MAX_CHOICES} entries", len(value)))
+            raise InputError(keywords.expected(at, f"have at most {MAX_CHOICES} entries", len(value)))
         return [self._object(entry, f"{at}/{n}", depth) for n, entry in enumerate(value)]
 
     def _properties(self, value: object, at: str, depth: int) -> dict[str, Schema]:
         if not isinstance(value, dict):
-            raise InputError(_expected(at, "be an object of schemas by name", value))
+            raise InputError(keywords.expected(at, "be an object of schemas by name", value))
         if len(value) > MAX_PROPERTIES:
-            raise InputError(_expected(at, f"have at most {MAX_PROPERTIES} entries", len(value)))
-        return {_text(name, at): self._object(entry, f"{at}/{name[:80]}", depth) for name, entry in value.items()}
+            raise InputError(keywords.expected(at, f"have at most {MAX_PROPERTIES} entries", len(value)))
+        return {
+            keywords.text(name, at): self._object(entry, f"{at}/{name[:80]}", depth) for name, entry in value.items()
+        }
 
     def _define(self, value: object, at: str, depth: int) -> dict[str, Schema]:
         if at not in {"#/$defs", "#/definitions"}:
@@ -198,7 +193,7 @@ class _Check:
     def _reference(self, value: object, at: str) -> str:
         if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
             raise InputError(
-                _expected(
+                keywords.expected(
                     at, "be '#', '#/$defs/NAME' or '#/definitions/NAME', NAME of letters, digits and _ . -", value
                 )
             )
@@ -340,79 +335,3 @@ def _check_together(schema: Schema, at: str) -> None:
                 f"nothing satisfies the JSON schema at {at}: it requires {min(absent)[:80]!r}, but has no such property and "
                 "allows no other; add it to properties"
             )
-
-
-def _types(value: object, at: str) -> object:
-    given = value if isinstance(value, list) else [value]
-    for entry in given:
-        if not isinstance(entry, str) or entry not in TYPES:
-            raise InputError(f"at {at}: " + unknown("type of JSON", entry, TYPES))
-    if not given or len(set(given)) < len(given):
-        raise InputError(_expected(at, "name a type, and each once", value))
-    return value
-
-
-def _enum(value: object, at: str) -> list[object]:
-    if not isinstance(value, list) or not value:
-        raise InputError(_expected(at, "be a list of values, at least one", value))
-    if len(value) > MAX_VALUES:
-        raise InputError(_expected(at, f"have at most {MAX_VALUES} values", len(value)))
-    return [_const(entry, at) for entry in value]
-
-
-def _const(value: object, at: str, depth: int = MAX_DEPTH) -> object:
-    """A JSON value that can be told exactly."""
-    if depth == 0:
-        raise InputError(f"a JSON schema may be nested {MAX_DEPTH} deep, but goes on at {at}; make it flatter")
-    if isinstance(value, dict):
-        return {_text(name, at): _const(entry, at, depth - 1) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [_const(entry, at, depth - 1) for entry in value]
-    if isinstance(value, str):
-        return _text(value, at)
-    if value is None or isinstance(value, bool):
-        return value
-    return _bound(value, at)
-
-
-def _required(value: object, at: str) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise InputError(_expected(at, "be a list of names", value))
-    if len(value) > MAX_PROPERTIES:
-        raise InputError(_expected(at, f"have at most {MAX_PROPERTIES} names", len(value)))
-    return [_text(name, at) for name in dict.fromkeys(value)]
-
-
-def _format(value: object, at: str) -> str:
-    if not isinstance(value, str) or value not in FORMATS:
-        raise InputError(f"at {at}: " + unknown("format that can be enforced", value, FORMATS))
-    return value
-
-
-def _count(value: object, at: str, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise InputError(_expected(at, f"be a whole number from 0 to {most}", value))
-    return value
-
-
-def _bound(value: object, at: str) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    # `number` says that it can be compared; NaN is in no range.
-    if not number or not (value == 0 or LEAST_NUMBER <= abs(value) <= MAX_NUMBER):  # type: ignore[arg-type]
-        raise InputError(_expected(at, f"be 0, or a number from {LEAST_NUMBER} to {MAX_NUMBER} or its negative", value))
-    return value  # type: ignore[return-value]
-
-
-def _text(value: str, at: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise InputError(_expected(at, "be text that UTF-8 can hold", value)) from None
-    return value
-
-
-_PLAIN = {"type": _types, "enum": _enum, "const": _const, "required": _required, "format": _format}
-
-
-def _expected(at: str, what: str, got: object) -> str:
-    return f"the JSON schema's {at} must {what}, not {str(got)[:100]!r}; mend it"

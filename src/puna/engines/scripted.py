@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from puna.engines.admission import Slots
 from puna.engines.base import EngineInfo, Event, Scored
-from puna.errors import EngineError, InputError
+from puna.errors import EngineError, EngineStoppedError, InputError
 from puna.generation import (
     NO_EXTRAS,
     Delta,
@@ -144,6 +144,8 @@ class Scripted:
         async with self.slots.slot() as waited:
             for n, word in enumerate(sent):
                 await self._pace(n)
+                if self.slots.closed:
+                    raise EngineStoppedError("the engine has been closed; ask again once it is back")
                 if n == self._fail_after:
                     raise EngineError(f"the script says that the stream fails after {n} pieces")
                 yield Delta(word, 1, _certain(word, extras.logprobs))

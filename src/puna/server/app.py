@@ -118,9 +118,9 @@ def _routes(service: Service, health: Health) -> list[BaseRoute]:
         Route(
             f"{endpoint}/invocations-bidirectional-stream", NotOffered("bidirectional", service.endpoint), methods=post
         ),
+        Route(f"{endpoint}/inference-components/{{component:anything}}", models.no_components, methods=post),
         Route(f"{endpoint}/openai/v1/chat/completions", Invocations(service, scoped_chat), methods=post),
         Route(f"{endpoint}/openai/v1/completions", Invocations(service, scoped_completion), methods=post),
-        Route(f"{endpoint}/inference-components/{{component:anything}}", models.no_components, methods=post),
         Route("/v1/chat/completions", Invocations(service, chat), methods=post),
         Route("/v1/completions", Invocations(service, completion), methods=post),
         Route("/v1/models", models.every),

@@ -81,7 +81,13 @@ class Service:
 
     @contextmanager
     def accepted(self) -> Iterator[None]:
-        """One request more, while the block lasts."""
+        """One request more, while the block lasts.
+
+        Raises:
+            EngineStoppedError: nothing new is taken any more.
+        """
+        if self.draining:
+            raise EngineStoppedError("the endpoint is stopping; ask again once it is back")
         self.running += 1
         self.quiet.clear()
         try:
@@ -159,8 +165,6 @@ class Invocations:
         for kind in call.strike.names:
             self.service.metrics.fault(kind)
         try:
-            if self.service.draining:
-                raise EngineStoppedError("the endpoint is stopping; ask again once it is back")
             with self.service.accepted():
                 manner.check(scope, self.service)
                 body = await read_body(scope, receive, MAX_BODY)

@@ -17,8 +17,8 @@ from puna.errors import EngineError, InputError
 
 T = TypeVar("T")
 
-GRACE_SECONDS = 5
-"""How long a stop waits for answers that are being written; their streams end at once with the engine's."""
+GRACE_SECONDS = 1
+"""How long a stop waits for answers that are being written. By then their engine has been closed, which ends them at once."""
 
 
 def bind(host: str, port: int, *, guarded: bool = False) -> socket.socket:

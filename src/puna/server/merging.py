@@ -12,6 +12,9 @@ T = TypeVar("T")
 AHEAD = 16
 """Events that wait at most, so that a slow reader slows the generators down."""
 
+_Event = tuple[int, T | None, Exception | None]
+"""Number of the stream, and what it gave, or how it failed; neither where it has ended."""
+
 
 async def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:
     """What the streams give, as it comes, each with its stream's number. All are closed when this one is.
@@ -23,30 +26,30 @@ async def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[t
             async for event in only:
                 yield 0, event
         return
-    queue: asyncio.Queue[tuple[int, T | None, BaseException | None]] = asyncio.Queue(AHEAD)
-
-    async def pump(n: int, stream: AsyncGenerator[T, None]) -> None:
-        async with aclosing(stream):
-            try:
-                async for event in stream:
-                    await queue.put((n, event, None))
-            except Exception as error:  # noqa: BLE001  # it is raised where the streams are read
-                await queue.put((n, None, error))
-            else:
-                await queue.put((n, None, None))
-
-    tasks = [asyncio.ensure_future(pump(n, stream)) for n, stream in enumerate(streams)]
+    queue: asyncio.Queue[_Event[T]] = asyncio.Queue(AHEAD)
+    tasks = [asyncio.ensure_future(_pump(n, stream, queue)) for n, stream in enumerate(streams)]
+    left = len(tasks)
     try:
-        left = len(tasks)
         while left:
-            source, item, error = await queue.get()
+            n, item, error = await queue.get()
             if error is not None:
                 raise error
             if item is None:
                 left -= 1
             else:
-                yield source, item
+                yield n, item
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pump(n: int, stream: AsyncGenerator[T, None], queue: asyncio.Queue[_Event[T]]) -> None:
+    async with aclosing(stream):
+        try:
+            async for event in stream:
+                await queue.put((n, event, None))
+        except Exception as error:  # noqa: BLE001  # it is raised where the streams are read
+            await queue.put((n, None, error))
+        else:
+            await queue.put((n, None, None))
