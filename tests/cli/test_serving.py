@@ -6,17 +6,19 @@ import json
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 import boto3
 import httpx
+import psutil
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EventStreamError
 
 from .test_cli import puna, start
 
@@ -183,3 +185,41 @@ def test_the_port_is_open_while_the_model_loads(model_home: Path) -> None:
     finally:
         process.terminate()
         process.communicate(timeout=20)
+
+
+def until(holds: Callable[[], bool], seconds: float) -> float:
+    """Seconds until something holds, asked again and again; fails where it takes longer than that."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+@pytest.mark.model
+def test_an_engine_that_dies_ends_its_streams_with_a_frame_and_is_back_by_itself(model_home: Path) -> None:
+    process = start("serve", "--port", "0", "--slots", "2", "--context", "2048", env={"PUNA_HOME": str(model_home)})
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[1]
+        body = json.dumps({"prompt": "Once upon a time", "max_tokens_to_sample": 1500, "temperature": 1, "seed": 2})
+        for n, number in enumerate((signal.SIGKILL, signal.SIGSTOP, signal.SIGABRT), 1):
+            client = runtime(url, "AKID", "secret")
+            answer = client.invoke_endpoint_with_response_stream(EndpointName="llama-2-7b", Body=body)
+            with closing(answer["Body"]) as events:
+                parts = iter(events)
+                next(parts)
+                (engine,) = psutil.Process(process.pid).children()
+                engine.send_signal(number)
+                with pytest.raises(EventStreamError, match="ModelStreamError"):
+                    for _ in parts:
+                        pass
+            until(lambda: httpx.get(f"{url}/ping", trust_env=False).status_code == 200, 10)
+            assert httpx.get(f"{url}/health", trust_env=False).json()["restarts"] == n
+            again = client.invoke_endpoint(EndpointName="llama-2-7b", Body=json.dumps({"prompt": "Hi"}))
+            assert json.loads(again["Body"].read())["outputs"]
+    finally:
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert log.count("the engine is back after") == 3
+    assert log.count("loading the model again") == 3

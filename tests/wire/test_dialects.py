@@ -154,16 +154,27 @@ def test_a_request_is_read_or_refused_never_anything_else(data: st.DataObject, n
 # ---- how a container samples where nobody says
 
 
-@pytest.mark.parametrize("name", ["lmi", "tgi", "hf"])
+@pytest.mark.parametrize("name", ["lmi", "lmi-sse", "lmi-tgi", "tgi", "hf"])
 def test_containers_of_hugging_face_are_greedy_unless_asked(name: str) -> None:
     assert read(name, {"inputs": "Hi"}).sampling.temperature == 0
     assert read(name, {"inputs": "Hi", "parameters": {"do_sample": True}}).sampling.temperature == 1
-    assert read(name, {"inputs": "Hi", "parameters": {"top_p": 0.5}}).sampling == Sampling(
-        temperature=1, top_p=0.5, top_k=0, max_tokens=DIALECTS[name].defaults.max_tokens
-    )
+    sampled = Sampling(temperature=1, top_p=0.5, top_k=0, max_tokens=DIALECTS[name].defaults.max_tokens)
+    assert read(name, {"inputs": "Hi", "parameters": {"do_sample": True, "top_p": 0.5}}).sampling == sampled
     greedy = read(name, {"inputs": "Hi", "parameters": {"do_sample": False, "temperature": 0.7}})
     assert greedy.sampling.temperature == 0
     assert greedy.ignored == ("parameters.temperature (do_sample is false)",)
+
+
+def test_only_tgi_takes_a_temperature_alone_for_sampling() -> None:
+    """LMI and transformers pass over it; so does puna there, but it says so."""
+    body = {"inputs": "Hi", "parameters": {"temperature": 0.7}}
+    assert (read("tgi", body).sampling.temperature, read("tgi", body).ignored) == (0.7, ())
+    for name in ("lmi", "lmi-sse", "lmi-tgi", "hf"):
+        request = read(name, body)
+        assert (request.sampling.temperature, request.ignored) == (
+            0,
+            ("parameters.temperature (do_sample is not true)",),
+        )
 
 
 def test_the_openai_api_has_its_own_defaults() -> None:

@@ -14,14 +14,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from puna.generation import NO_EXTRAS
-from puna.wire import inputs, reading
+from puna.wire import inputs
 from puna.wire.dialect import LINES, Choice, Dialect, Facts, Framing, Reading, Request
 from puna.wire.tokens import text_with_prompt
 
 
 def _read(given: Reading) -> Request:
-    inputs.refuse_batch(given)
-    request = inputs.request(given, (reading.text_of(given, "inputs"),), NO_EXTRAS)
+    request = inputs.request(given, NO_EXTRAS)
     full = request.settings["return_full_text"] is not False
     return replace(request, settings={**request.settings, "return_full_text": full})
 

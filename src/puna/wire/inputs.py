@@ -1,7 +1,9 @@
 """What the dialects with ``{"inputs": ..., "parameters": {...}}`` have in common: their fields and how they are read.
 
 Names and defaults: Text Generation Inference 3 (router/src/lib.rs), DJL Serving's lmi_input_output_schema.md, transformers'
-GenerationConfig; all read 2026-11-22. Where nothing says how to sample, these containers are greedy.
+GenerationConfig; all read 2026-11-22. Where nothing says how to sample, these containers are greedy. LMI and transformers are so
+even where a temperature is given, unless ``do_sample`` is true (djl_python's vLLM rolling batch: "If `do_sample` is not provided,
+force temperature=0.0, i.e. greedy").
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ from dataclasses import replace
 from puna.errors import InputError
 from puna.generation import Extras, Sampling
 from puna.wire import reading
-from puna.wire.dialect import Field, Given, Reading, Request
+from puna.wire.dialect import Field, Reading, Request
+
+TOKENS = Extras(logprobs=0)
+"""What a record of a token needs: its id and log-probability."""
 
 _AT_RANDOM = ("temperature", "top_p", "top_k", "min_p")
 
@@ -22,14 +27,20 @@ def defaults(max_tokens: int) -> Sampling:
     return Sampling(temperature=1.0, top_p=1.0, top_k=0, max_tokens=max_tokens)
 
 
-def fields(*own: Field, inputs: str = "a prompt as somebody wrote it", stop: str = "stop") -> tuple[Field, ...]:
-    """The fields of one such dialect: the common ones, and its own. stop: its name for stop texts."""
+_SAMPLES = "true samples; without it every answer is greedy, whatever the temperature"
+IMPLIED = "false is greedy; where it is not given, a temperature, top_p or top_k means true"
+
+
+def fields(*own: Field, samples: str = _SAMPLES, stop: str = "stop") -> tuple[Field, ...]:
+    """The fields of one such dialect: the common ones, and its own.
+
+    samples: what it makes of ``do_sample``. stop: its name for stop texts.
+    """
     return (
-        Field("inputs", inputs, type="text"),
+        Field("inputs", "a prompt as somebody wrote it", type="text"),
         Field("stream", "one record per token; the route decides where it is not given", type="flag"),
         Field("parameters.max_new_tokens", "longest answer, in tokens", "max_tokens"),
-        Field("parameters.do_sample", "false is greedy; where it is not given, a temperature, top_p or top_k means true",
-              type="flag"),
+        Field("parameters.do_sample", samples, type="flag"),
         Field("parameters.temperature", "of sampling", "temperature"),
         Field("parameters.top_p", "nucleus; 1 is off", "top_p"),
         Field("parameters.top_k", "most likely tokens kept; 0 is off", "top_k"),
@@ -57,44 +68,33 @@ LEAKED = (
 DETAILS = Field("parameters.details", "tokens, their log-probabilities and why the answer ended", type="flag")
 
 
-def read(given: Reading) -> Request:
-    """A request with one text as its prompt."""
-    return request(given, (reading.text_of(given, "inputs"),))
-
-
-def request(given: Reading, prompts: tuple[Given, ...], extras: Extras | None = None) -> Request:
-    """A request with these prompts. extras: by default what a record of a token needs, its log-probability."""
-    sampling, unused = _how(given)
+def request(given: Reading, extras: Extras = TOKENS, *, implied: bool = False) -> Request:
+    """A request with one text as its prompt. implied: whether a temperature, top_p or top_k alone means that it samples."""
+    if isinstance(given.values.get("inputs"), list):
+        raise InputError("inputs must be one text, not a list; send one request for each prompt")
+    sampling, unused = _how(given, implied=implied)
     return Request(
-        prompts,
+        (reading.text_of(given, "inputs"),),
         sampling,
         given.given,
         reading.flag_of(given, "stream"),
-        Extras(logprobs=0) if extras is None else extras,
+        extras,
         ignored=(*given.ignored, *unused),
-        settings={
-            name: reading.flag_of(given, f"parameters.{name}")
-            for name in ("details", "return_full_text", "decoder_input_details")
-        },
+        settings={name: reading.flag_of(given, f"parameters.{name}") for name in ("details", "return_full_text")},
     )
 
 
-def _how(given: Reading) -> tuple[Sampling, tuple[str, ...]]:
+def _how(given: Reading, *, implied: bool) -> tuple[Sampling, tuple[str, ...]]:
     """The sampling, and the fields that have no effect on it."""
     samples = reading.flag_of(given, "parameters.do_sample")
     named = [name for name in _AT_RANDOM if name in given.given]
-    if samples or (samples is None and named):
+    if samples or (samples is None and named and implied):
         return given.sampling, ()
-    unused = tuple(f"parameters.{name} (do_sample is false)" for name in named)
+    why = "is false" if samples is False else "is not true"
+    unused = tuple(f"parameters.{name} (do_sample {why})" for name in named)
     return replace(given.sampling, temperature=0.0, top_p=1.0, top_k=0, min_p=0.0), unused
 
 
 def fits(body: Mapping[str, object], attributes: Mapping[str, str]) -> bool:  # noqa: ARG001
     """Whether the body has this shape at all."""
     return "inputs" in body
-
-
-def refuse_batch(given: Reading) -> None:
-    """Refuse a list of prompts where a dialect takes one."""
-    if isinstance(given.values.get("inputs"), list):
-        raise InputError("inputs must be one text, not a list; send one request for each prompt")

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from puna.generation import Delta, Finish, Logprob
 from puna.wire import inputs
-from puna.wire.dialect import LINES, SSE, Choice, Dialect, Facts, Field, Reading, Request
+from puna.wire.dialect import LINES, SSE, Choice, Dialect, Facts, Field, Request
 from puna.wire.tokens import Held, text_with_prompt, texts
 from puna.wire.workshop import write_error
 
@@ -26,11 +26,6 @@ def finish_of(choice: Choice) -> str:
     """Why it ended, in the words of TGI and LMI."""
     receipt = choice.ended
     return "stop_sequence" if receipt.stopped_by is not None else FINISH[receipt.finish]
-
-
-def _read(given: Reading) -> Request:
-    inputs.refuse_batch(given)
-    return inputs.read(given)
 
 
 def _token(token: Logprob, text: str) -> dict[str, object]:
@@ -98,7 +93,7 @@ DIALECT = Dialect(
                          Field("parameters.frequency_penalty", "0 is off", "frequency_penalty"),
                          Field("parameters.presence_penalty", "0 is off", "presence_penalty"), stop="stop_sequences"),
     defaults=inputs.defaults(30),
-    read=_read,
+    read=inputs.request,
     fits=inputs.fits,
     whole=_whole,
     stream=_Stream,

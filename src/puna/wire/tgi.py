@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from puna.generation import Delta, Extras, Logprob
 from puna.wire import inputs, lmi, reading
@@ -19,7 +20,7 @@ from puna.wire.dialect import SSE, Choice, Dialect, Facts, Field, Framing, Readi
 from puna.wire.lmi import finish_of
 from puna.wire.tokens import Held, text_with_prompt, texts
 
-FIELDS = inputs.fields(
+_OWN_FIELDS = (
     inputs.DETAILS,
     Field("parameters.frequency_penalty", "0 is off", "frequency_penalty"),
     Field("parameters.top_n_tokens", "alternatives of each token in the details, 0 to 20", type="whole number"),
@@ -31,12 +32,12 @@ FIELDS = inputs.fields(
     Field("parameters.grammar", "use `response_format` of the chat dialect", only=({},)),
     Field("parameters.adapter_id", "no adapters are loaded", only=("",)),
 )
+FIELDS = inputs.fields(*_OWN_FIELDS, samples=inputs.IMPLIED)
 
 
-def _read(given: Reading) -> Request:
-    inputs.refuse_batch(given)
+def _read(given: Reading, *, implied: bool = True) -> Request:
     top = reading.whole_number_of(given, "parameters.top_n_tokens", 0, 20)
-    return inputs.request(given, (reading.text_of(given, "inputs"),), Extras(logprobs=top or 0))
+    return inputs.request(given, Extras(logprobs=top or 0), implied=implied)
 
 
 def _token(token: Logprob, text: str) -> dict[str, object]:
@@ -134,6 +135,13 @@ DIALECT = Dialect(
 )
 
 LMI_DIALECT = replace(
-    DIALECT, name="lmi-tgi", fits=lambda *_: False, title="LMI with `output_formatter=tgi_compat`", defaults=inputs.defaults(30), framing=SSE,
+    DIALECT,
+    name="lmi-tgi",
+    title="LMI with `output_formatter=tgi_compat`",
+    fields=inputs.fields(*_OWN_FIELDS),
+    defaults=inputs.defaults(30),
+    read=partial(_read, implied=False),
+    fits=lambda *_: False,
+    framing=SSE,
     statuses={},
-)  # fmt: skip
+)
