@@ -92,6 +92,7 @@ class Turn:
             timing=Timing(),
             model=self.speaker.info.model,
             engine=self.speaker.info.build,
+            prompt=self.prompt if self.speaker.remembers else None,
         )
 
 
@@ -109,6 +110,7 @@ class Speaker:
         self.source: str | None = "llama2"
         self.format = "smollm2"
         self.tells_usage = True
+        self.remembers = False
         self.asked: list[Ask] = []
         self.reached, self.cleaned = threading.Event(), threading.Event()
 

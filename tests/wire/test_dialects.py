@@ -281,6 +281,12 @@ def test_other_prompts_are_refused(prompt: object) -> None:
         read("completion", {"prompt": prompt})
 
 
+def test_one_request_asks_for_so_many_answers_at_most() -> None:
+    assert len(read("completion", {"prompt": ["a"] * 4, "n": 16}).prompts) == 4
+    with pytest.raises(InputError, match="5 prompts with n=16 ask for more than 64 answers"):
+        read("completion", {"prompt": ["a"] * 5, "n": 16})
+
+
 def test_no_tokens_are_for_the_probabilities_of_the_prompt() -> None:
     request = read("completion", {"prompt": "Hi", "max_tokens": 0, "echo": True, "logprobs": 1})
     assert request.silent

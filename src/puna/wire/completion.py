@@ -42,13 +42,18 @@ def _read(given: Reading) -> Request:
         raise InputError(
             "max_tokens must be 1 or more, but for the prompt's log-probabilities: give echo and logprobs too"
         )
+    prompts, n = _prompts(given.values.get("prompt")), openai.choices_of(given)
+    if len(prompts) * n > MAX_PROMPTS:
+        raise InputError(
+            f"{len(prompts)} prompts with n={n} ask for more than {MAX_PROMPTS} answers; send several requests"
+        )
     return Request(
-        _prompts(given.values.get("prompt")),
+        prompts,
         replace(given.sampling, max_tokens=1) if silent else given.sampling,
         given.given,
         stream,
         Extras(logprobs),
-        n=openai.choices_of(given),
+        n=n,
         echo=echo,
         silent=silent,
         ignored=given.ignored,
