@@ -24,14 +24,18 @@ lint: .venv/developing  ## Style, types, and the law of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: .venv/developing  ## The pages that are made from tables: docs/lint.md, docs/families.md
+clients: .venv/developing  ## Every AWS and OpenAI client against the endpoint, each in an environment of its own (2 GB)
+	@$(BIN)/python tests/clients/install.py .clients
+	@PUNA_CLIENTS=.clients $(BIN)/python -m pytest tests/clients
+
+docs: .venv/developing  ## The pages that are made from tables: docs/lint.md, docs/families.md, docs/dialects.md
 	@$(BIN)/python docs/generate.py
 
 bench: .venv/benchmarking  ## Every benchmark; the last line of each is JSON
 	@for file in startup endpoint sharing scenarios prompts pruning; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
 
 clean:  ## Remove .venv and what tools leave behind
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .clients .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -55,4 +59,4 @@ clean:  ## Remove .venv and what tools leave behind
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
-.PHONY: help demo serve test lint docs bench clean
+.PHONY: help demo serve test lint clients docs bench clean
