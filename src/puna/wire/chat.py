@@ -150,52 +150,36 @@ def _logprobs_of(tokens: Sequence[Logprob], request: Request) -> object:
 
 
 def _whole(facts: Facts, request: Request, choices: Sequence[Choice]) -> object:
-    return openai.envelope(
-        "chat.completion",
-        facts,
-        request,
-        [
-            {
-                "index": choice.index,
-                "message": {"role": "assistant", "content": choice.text, "refusal": None},
-                "logprobs": _logprobs_of(choice.tokens, request),
-                "finish_reason": openai.FINISH[choice.ended.finish],
-            }
-            for choice in choices
-        ],
-        usage=openai.usage_of(request, choices),
-        system_fingerprint=choices[0].ended.engine,
-    )
+    entries = [
+        {
+            "index": choice.index,
+            "message": {"role": "assistant", "content": choice.text, "refusal": None},
+            "logprobs": _logprobs_of(choice.tokens, request),
+            "finish_reason": openai.FINISH[choice.ended.finish],
+        }
+        for choice in choices
+    ]
+    return openai.whole("chat.completion", facts, request, choices, entries)
 
 
-class _Stream:
+class _Stream(openai.Chunks):
     """Chunks: who speaks, each new text, why it ended."""
 
-    def __init__(self, facts: Facts, request: Request) -> None:
-        self._facts = facts
-        self._request = request
+    kind = "chat.completion.chunk"
 
     def begin(self, choices: Sequence[Choice]) -> Iterable[object]:
-        return [self._chunk(choice, {"role": "assistant", "content": ""}) for choice in choices]
+        return [self._said(choice, {"role": "assistant", "content": ""}) for choice in choices]
 
     def delta(self, choice: Choice, delta: Delta) -> Iterable[object]:
-        return (self._chunk(choice, {"content": delta.text}, _logprobs_of(delta.logprobs, self._request)),)
+        return (self._said(choice, {"content": delta.text}, _logprobs_of(delta.logprobs, self.request)),)
 
     def end(self, choice: Choice) -> Iterable[object]:
-        return (self._chunk(choice, {}, finish=openai.FINISH[choice.ended.finish]),)
+        return (self._said(choice, {}, finish=openai.FINISH[choice.ended.finish]),)
 
-    def close(self, choices: Sequence[Choice]) -> Iterable[object]:
-        if self._request.settings["include_usage"]:
-            yield self._envelope([], usage=openai.usage_of(self._request, choices))
-
-    def _chunk(
+    def _said(
         self, choice: Choice, delta: Mapping[str, object], logprobs: object = None, finish: str | None = None
     ) -> object:
-        entry = {"index": choice.index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        return self._envelope([entry], **({"usage": None} if self._request.settings["include_usage"] else {}))
-
-    def _envelope(self, choices: Sequence[object], **more: object) -> object:
-        return openai.envelope("chat.completion.chunk", self._facts, self._request, choices, **more)
+        return self.chunk({"index": choice.index, "delta": delta, "logprobs": logprobs, "finish_reason": finish})
 
 
 DIALECT = Dialect(

@@ -137,54 +137,38 @@ def _logprobs_of(choice: Choice, request: Request, tokens: Sequence[Logprob], of
 
 
 def _whole(facts: Facts, request: Request, choices: Sequence[Choice]) -> object:
-    return openai.envelope(
-        "text_completion",
-        facts,
-        request,
-        [
-            {
-                "index": choice.index,
-                "text": (choice.prompt if request.echo else "") + choice.text,
-                "logprobs": _logprobs_of(choice, request, choice.tokens, 0, echo=request.echo),
-                "finish_reason": openai.FINISH[choice.ended.finish],
-            }
-            for choice in choices
-        ],
-        usage=openai.usage_of(request, choices),
-        system_fingerprint=choices[0].ended.engine,
-    )
+    entries = [
+        {
+            "index": choice.index,
+            "text": (choice.prompt if request.echo else "") + choice.text,
+            "logprobs": _logprobs_of(choice, request, choice.tokens, 0, echo=request.echo),
+            "finish_reason": openai.FINISH[choice.ended.finish],
+        }
+        for choice in choices
+    ]
+    return openai.whole("text_completion", facts, request, choices, entries)
 
 
-class _Stream:
+class _Stream(openai.Chunks):
     """Chunks: the prompt where it is echoed, each new text, why it ended."""
 
-    def __init__(self, facts: Facts, request: Request) -> None:
-        self._facts = facts
-        self._request = request
+    kind = "text_completion"
 
     def begin(self, choices: Sequence[Choice]) -> Iterable[object]:
-        if self._request.echo:
+        if self.request.echo:
             for choice in choices:
-                yield self._chunk(choice, choice.prompt, _logprobs_of(choice, self._request, (), 0, echo=True))
+                yield self._said(choice, choice.prompt, _logprobs_of(choice, self.request, (), 0, echo=True))
 
     def delta(self, choice: Choice, delta: Delta) -> Iterable[object]:
-        before = choice.length - len(delta.text) + (len(choice.prompt) if self._request.echo else 0)
-        logprobs = _logprobs_of(choice, self._request, delta.logprobs, before, echo=False)
-        return (self._chunk(choice, delta.text, logprobs),)
+        before = choice.length - len(delta.text) + (len(choice.prompt) if self.request.echo else 0)
+        logprobs = _logprobs_of(choice, self.request, delta.logprobs, before, echo=False)
+        return (self._said(choice, delta.text, logprobs),)
 
     def end(self, choice: Choice) -> Iterable[object]:
-        return (self._chunk(choice, "", None, openai.FINISH[choice.ended.finish]),)
+        return (self._said(choice, "", None, openai.FINISH[choice.ended.finish]),)
 
-    def close(self, choices: Sequence[Choice]) -> Iterable[object]:
-        if self._request.settings["include_usage"]:
-            yield self._envelope([], usage=openai.usage_of(self._request, choices))
-
-    def _chunk(self, choice: Choice, text: str, logprobs: object, finish: str | None = None) -> object:
-        entry = {"index": choice.index, "text": text, "logprobs": logprobs, "finish_reason": finish}
-        return self._envelope([entry], **({"usage": None} if self._request.settings["include_usage"] else {}))
-
-    def _envelope(self, choices: Sequence[object], **more: object) -> object:
-        return openai.envelope("text_completion", self._facts, self._request, choices, **more)
+    def _said(self, choice: Choice, text: str, logprobs: object, finish: str | None = None) -> object:
+        return self.chunk({"index": choice.index, "text": text, "logprobs": logprobs, "finish_reason": finish})
 
 
 DIALECT = Dialect(

@@ -6,7 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/chat and /completions; pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from puna.errors import InputError
 from puna.generation import Finish, Logprob, Sampling
@@ -76,7 +76,13 @@ def usage_of(request: Request, choices: Sequence[Choice]) -> dict[str, object]:
     }
 
 
-def envelope(kind: str, facts: Facts, request: Request, choices: Sequence[object], **more: object) -> dict[str, object]:
+def whole(kind: str, facts: Facts, request: Request, choices: Sequence[Choice], entries: Sequence[object]) -> object:
+    """A complete answer. entries: what it tells of each choice."""
+    more = {"usage": usage_of(request, choices), "system_fingerprint": choices[0].ended.engine}
+    return _envelope(kind, facts, request, entries) | more
+
+
+def _envelope(kind: str, facts: Facts, request: Request, entries: Sequence[object]) -> dict[str, object]:
     """What stands around choices. kind: the value of ``object``."""
     prefix = "cmpl" if kind == "text_completion" else "chatcmpl"
     return {
@@ -84,9 +90,28 @@ def envelope(kind: str, facts: Facts, request: Request, choices: Sequence[object
         "object": kind,
         "created": facts.created,
         "model": request.settings["model"] or facts.model,
-        "choices": list(choices),
-        **more,
+        "choices": list(entries),
     }
+
+
+class Chunks:
+    """What the streams of both dialects have in common. kind: the value of ``object``."""
+
+    kind = ""
+
+    def __init__(self, facts: Facts, request: Request) -> None:
+        self.request = request
+        self._facts = facts
+        self._usage: dict[str, object] = {"usage": None} if request.settings["include_usage"] else {}
+
+    def chunk(self, entry: Mapping[str, object]) -> object:
+        """One chunk, of one choice."""
+        return _envelope(self.kind, self._facts, self.request, [entry]) | self._usage
+
+    def close(self, choices: Sequence[Choice]) -> Iterable[object]:
+        """The usage, where it is asked for."""
+        if self._usage:
+            yield _envelope(self.kind, self._facts, self.request, []) | {"usage": usage_of(self.request, choices)}
 
 
 def spelled(data: bytes) -> str:
