@@ -42,7 +42,7 @@ async def main():
     prompts = json.loads(sys.stdin.readline())
     ids = [(await spine.prepare(Ask(prompt))).prompt.ids for prompt in prompts]
     with bind("127.0.0.1", 0) as bound:
-        async with listening(create_app(spine, "bench"), bound):
+        async with listening(create_app(spine, "bench"), bound, print):
             print(json.dumps({"url": address_of(bound), "engine": spine.engine.address,
                               "key": spine.engine.http.headers["Authorization"], "ids": ids}), flush=True)
             await asyncio.to_thread(sys.stdin.read)

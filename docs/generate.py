@@ -168,7 +168,8 @@ def _kind(dialect: Dialect, entry: Field) -> tuple[str, str, str]:
         if entry.to == "max_tokens" and dialect.name in {"chat", "lmi-chat"}:
             default = "what the window leaves"
         return "whole number" if number is int else "number", f"{low:g} to {high}", default
-    return {"flag": "true or false"}.get(entry.type, entry.type), "-", "-"
+    span = f"{entry.span[0]} to {entry.span[1]}" if entry.span else "-"
+    return {"flag": "true or false"}.get(entry.type, entry.type), span, "-"
 
 
 _SAID = (Delta("Hi", 1, (Logprob(26843, b"Hi", -0.5),)), Delta("!", 1, (Logprob(17, b"!", -0.25),)))

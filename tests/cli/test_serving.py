@@ -107,6 +107,20 @@ def test_a_secret_has_no_flag() -> None:
     assert "--auth-token" not in puna("serve", "--help").stdout
 
 
+def test_every_line_of_a_structured_log_is_an_object() -> None:
+    with serving("--log", "json") as (process, url):
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.sendall(b"this is no HTTP\r\n\r\n")
+            assert raw.recv(1000).startswith(b"HTTP/1.1 400")
+        httpx.get(f"{url}/nothing\n", trust_env=False)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=20)
+    garbage, request = (json.loads(line) for line in log.splitlines())
+    assert garbage["note"] == "uvicorn: Invalid HTTP request received."
+    assert (request["path"], request["status"]) == ("/nothing%0A", 404)
+
+
 @pytest.fixture
 def slow(tmp_path: Path) -> str:
     """Faults that make each answer last some 3 seconds."""

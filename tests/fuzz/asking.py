@@ -27,7 +27,7 @@ Headers = Iterable[tuple[str, str]]
 
 MEDIA = {
     "application/json", "application/jsonlines", "text/event-stream", "application/vnd.amazon.eventstream", "text/xml",
-    "text/plain",
+    "text/plain", "application/x-amz-json-1.1", "application/openmetrics-text",
 }  # fmt: skip
 
 
@@ -88,7 +88,7 @@ class Endpoint:
         """
         pieces = [body] if isinstance(body, bytes) else body
         whole = b"".join(pieces)
-        shown = f"{method} {path!r} {dict(headers)} {whole[:2000]!r}{'...' if len(whole) > 2000 else ''}"
+        shown = f"{method} {path!r} {dict(headers)} {whole[:400]!r}{'...' if len(whole) > 400 else ''}"
         sent: list[Message] = []
         self.lines.clear()
         began = time.perf_counter()

@@ -192,9 +192,9 @@ def test_too_large_a_body_is_refused_as_by_the_endpoint(boto: Make) -> None:
 
 
 WANTED = (
-    "This endpoint was started with --auth sigv4+token: sign the request with AWS Signature Version 4, as AWS SDKs do, by a key "
-    "that the endpoint was started with (PUNA_AUTH_KEYS), or send the header 'Authorization: Bearer TOKEN' with the token that "
-    "the endpoint was started with (PUNA_AUTH_TOKEN)."
+    "This endpoint was started with --auth sigv4+token: sign the request with AWS Signature Version 4, as AWS SDKs do, or send a "
+    "bearer token as the SageMaker SDK makes it, either by a key that the endpoint was started with (PUNA_AUTH_KEYS), or send the "
+    "header 'Authorization: Bearer TOKEN' with the token that the endpoint was started with (PUNA_AUTH_TOKEN)."
 )
 
 

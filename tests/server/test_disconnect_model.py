@@ -77,7 +77,7 @@ def test_a_client_that_leaves_frees_its_slot(model_home, where, operation):
         spine = await config.open_spine(wanted, config.find_model(wanted))
         try:
             with bind("127.0.0.1", 0) as bound:
-                async with listening(create_app(spine, "e"), bound):
+                async with listening(create_app(spine, "e"), bound, print):
                     return await leave(address_of(bound), spine.engine, where, operation)
         finally:
             await spine.engine.close()

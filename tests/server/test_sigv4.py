@@ -9,6 +9,7 @@ import base64
 import builtins
 import hashlib
 import hmac
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -225,7 +226,10 @@ def test_a_signed_hash_must_be_the_bodys() -> None:
         verify(replace(request, body=b"other"), KEYS, NOW)
 
 
-def test_a_date_header_does_as_well() -> None:
+def test_a_date_header_does_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Which this machine's zone is does not matter.
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
     at = NOW.replace(microsecond=0)
     for date in (format_datetime(at, usegmt=True), format_datetime(at.replace(tzinfo=None)), STAMP):
         headers = {"host": "puna", "date": date}
@@ -233,6 +237,8 @@ def test_a_date_header_does_as_well() -> None:
         assert verify(request, KEYS, NOW) == KEY
         with pytest.raises(InvalidSignatureError, match="Signature expired"):
             verify(request, KEYS, NOW + timedelta(minutes=6))
+    monkeypatch.undo()
+    time.tzset()
 
 
 # ---- what is refused ----
@@ -280,6 +286,31 @@ def test_refusals_in_awss_words(row: tuple[Signed, type[AuthError], str, str]) -
     with pytest.raises(kind) as caught:
         verify(request, KEYS, NOW)
     assert (caught.value.status, caught.value.code, str(caught.value)) == (403, code, sentence)
+
+
+NAMES = "SignedHeaders=host;x-amz-date"
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    (NAMES, "SignedHeaders=x-amz-date;host"), (NAMES, "SignedHeaders=Host;x-amz-date"), (NAMES, f"{NAMES};host"),
+    (NAMES, f"{NAMES};absent"), (", ", ",\t"), (", ", " "), (NAMES, f"{NAMES}, {NAMES}"), (NAMES, f"{NAMES}, More=x"),
+    ("AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256, "), ("AWS4-HMAC-SHA256 ", ""), ("Signature=", "Signature=A"),
+])  # fmt: skip
+def test_a_signature_is_written_in_one_way(old: str, new: str) -> None:
+    request = signed()
+    given = request.one("authorization") or ""
+    assert old in given
+    with pytest.raises(AuthError):
+        verify(change(request, "authorization", given.replace(old, new)), KEYS, NOW)
+
+
+@pytest.mark.parametrize("more", ["#", "#x", "\n", "\t", "?", "?x"])
+def test_what_a_url_parser_drops_is_signed_too(more: str) -> None:
+    request = signed(query="a=1")
+    for other in (replace(request, path=request.path + more), replace(request, path=f"{more}{request.path}"),
+                  replace(request, query=request.query + more)):  # fmt: skip
+        with pytest.raises(InvalidSignatureError, match=MISMATCH):
+            verify(other, KEYS, NOW)
 
 
 def test_the_host_must_be_signed() -> None:
@@ -421,6 +452,8 @@ TOKENS = {
     "nothing": "sagemaker-api-key-",
     "other text": "sagemaker-api-key-" + base64.b64encode(b"\xff&Version=1").decode(),
     "no prefix": bearer().removeprefix("sagemaker-api-key-"),
+    "no version": "sagemaker-api-key-" + base64.b64encode(
+        base64.b64decode(bearer()[18:]).removesuffix(b"&Version=1")).decode(),
     "more after the signature": "sagemaker-api-key-" + base64.b64encode(
         base64.b64decode(bearer()[18:]).replace(b"&Version=1", b"&x=y&Version=1")).decode(),
 }  # fmt: skip
@@ -430,6 +463,18 @@ TOKENS = {
 def test_other_bearer_tokens_are_refused(name: str) -> None:
     with pytest.raises(AuthError):
         verify_token(TOKENS[name], KEYS, datetime.now(UTC))
+
+
+def test_a_token_is_written_in_one_way() -> None:
+    """In the last character before the padding, bits are left over that a decoder ignores."""
+    token = next(t for t in (bearer(session="a" * n) for n in range(1, 4)) if t.endswith("=") and not t.endswith("=="))
+    assert verify_token(token, KEYS, datetime.now(UTC)) == KEY
+    last = token[-2]
+    other = f"{token[:-2]}{chr(ord(last) + 1)}="
+    assert base64.b64decode(other[18:]) == base64.b64decode(token[18:])
+    for wrong in (other, f"{token} ", token.rstrip("="), f"{token[:40]}\n{token[40:]}"):
+        with pytest.raises(UnknownKeyError):
+            verify_token(wrong, KEYS, datetime.now(UTC))
 
 
 # ---- one byte of it ----

@@ -18,6 +18,7 @@ from puna.engines.base import Engine
 from puna.errors import InputError
 from puna.server.app import Setup, create_app
 from puna.server.auth import Proof, SigV4, Token
+from puna.server.exchange import Log, noted
 from puna.server.faults import Faults
 from puna.server.invocations import Limits, Service
 from puna.server.listen import address_of, bind, listening, run
@@ -57,7 +58,8 @@ def with_endpoint(wanted: config.Settings, work: Work, log: Callable[[str], None
     with bind(wanted.host, wanted.port, guarded=wanted.auth is not None) as bound:
         with on_terminal() as progress:
             model = config.find_model(wanted, progress)
-        return run(_with_signals(_Plan(wanted, model, bound, proofs, faults, log), work))
+        note = noted(log, structured=wanted.log == "json")
+        return run(_with_signals(_Plan(wanted, model, bound, proofs, faults, log, note), work))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class _Plan:
     bound: socket.socket
     proofs: tuple[Proof, ...]
     faults: Faults
-    log: Callable[[str], None]
+    log: Log
+    note: Log
 
 
 def _proofs(wanted: config.Settings) -> tuple[Proof, ...]:
@@ -109,17 +112,17 @@ async def _with_signals(plan: _Plan, work: Work) -> int:
 
 async def _serve(plan: _Plan, work: Callable[[Endpoint], Awaitable[int]], stop: asyncio.Event) -> int:
     wanted, late = plan.wanted, Late()
-    engine = config.engine_of(wanted, plan.model, plan.log)
+    engine = config.engine_of(wanted, plan.model, plan.note)
     app = create_app(late, wanted.name, _setup(plan, engine))
     try:
-        async with listening(app, plan.bound):
+        async with listening(app, plan.bound, plan.note):
             spine = await _loaded(plan, engine, stop)
             if spine is None:
                 return 0
             late.put(spine)
             try:
                 status = await work(Endpoint(address_of(plan.bound), wanted.name, spine))
-                await _drain(app.state.service)
+                await _drain(app.state.service, plan.note)
                 return status
             finally:
                 # Before the server: what is not done by now ends when the engine does.
@@ -142,12 +145,12 @@ async def _loaded(plan: _Plan, engine: Engine, stop: asyncio.Event) -> Spine | N
             await loading
 
 
-async def _drain(service: Service) -> None:
+async def _drain(service: Service, note: Log) -> None:
     """Take nothing new, and finish what was accepted, at most DRAIN_SECONDS long."""
     service.draining = True
     if service.running:
         requests = "request is" if service.running == 1 else "requests are"
-        say(
+        note(
             f"stopping: {service.running} {requests} finished first, within {DRAIN_SECONDS} s; Ctrl-C again ends at once"
         )
     with suppress(TimeoutError):

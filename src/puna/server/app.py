@@ -149,6 +149,7 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
             ".../invocations-response-stream, or as an OpenAI API below /v1"
         )
     headers = {"Allow": allowed} if allowed else {}
-    if request.url.path.startswith("/v1/") or "/openai/" in request.url.path:
+    path = request.scope["path"]
+    if path.startswith("/v1/") or "/openai/" in path:
         return error_response(status, sentence, headers)
     return aws.error(status, code, sentence, headers=headers)

@@ -66,7 +66,10 @@ class SigV4:
     """
 
     name = "sigv4"
-    wanted = "sign the request with AWS Signature Version 4, as AWS SDKs do, by a key that the endpoint was started with (PUNA_AUTH_KEYS)"
+    wanted = (
+        "sign the request with AWS Signature Version 4, as AWS SDKs do, or send a bearer token as the SageMaker SDK makes it, "
+        "either by a key that the endpoint was started with (PUNA_AUTH_KEYS)"
+    )
 
     def __init__(self, keys: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> None:
         if not keys or not all(keys) or not all(keys.values()):

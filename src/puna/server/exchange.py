@@ -24,6 +24,17 @@ CLIENT_LEFT = 499
 Log = Callable[[str], None]
 
 
+def noted(log: Log, *, structured: bool) -> Log:
+    """A log for what belongs to no request's own line: as it is, or as a JSON object with the time."""
+    if not structured:
+        return log
+    return lambda note: log(json.dumps({"time": _now(), "note": note}))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 class ClientGoneError(PunaError):
     """The client went away before its answer was complete. Nobody is there to be told."""
 
@@ -82,7 +93,7 @@ class Exchange:
         """The log line as a JSON object, for programs."""
         return json.dumps(
             {
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "time": _now(),
                 "id": self.id,
                 "method": self.method,
                 "path": self.path[:200],
@@ -116,6 +127,7 @@ class Exchanges:
         self.app = app
         self.log = log
         self.structured = structured
+        self.note = noted(log, structured=structured)
         self.finished = finished
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +137,7 @@ class Exchanges:
             return
         # As it came, percent-encoded: a decoded path may hold line breaks.
         path = scope.get("raw_path", b"").decode("latin-1") or quote(scope["path"])
-        exchange = Exchange(str(uuid.uuid4()), scope["method"], path, self.log)
+        exchange = Exchange(str(uuid.uuid4()), scope["method"], path, self.note)
         scope[_KEY] = exchange
 
         async def tagged(message: Message) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import logging
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
@@ -65,6 +66,16 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(work)
 
 
+class _Handler(logging.Handler):
+    def __init__(self, log: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line, whatever it is."""
+        self._log(f"uvicorn: {record.getMessage()}")
+
+
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,12 +84,15 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
-    """Serve ``app`` on ``bound`` until the block ends."""
+async def listening(app: ASGIApp, bound: socket.socket, log: Callable[[str], None]) -> AsyncIterator[None]:
+    """Serve ``app`` on ``bound`` until the block ends. log: hears what uvicorn has to say, such as of what is no HTTP."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS
+        app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=GRACE_SECONDS
     )
     server = _Server(config)
+    handler = _Handler(log)
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(handler)
     task = asyncio.create_task(server.serve(sockets=[bound]))
     try:
         while not server.started:
@@ -90,3 +104,4 @@ async def listening(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
     finally:
         server.should_exit = True
         await task
+        logger.removeHandler(handler)

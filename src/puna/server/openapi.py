@@ -14,18 +14,22 @@ from starlette.responses import Response
 from puna.generation import MAX_STOPS, RANGES
 from puna.server import aws
 from puna.version import __version__
-from puna.wire.dialect import Dialect, Field
+from puna.wire import eventstream
+from puna.wire.dialect import LINES, SSE, Dialect, Field
 from puna.wire.dialects import DIALECTS
+from puna.wire.openai import MAX_MODEL
 
 Schema = dict[str, object]
 
+_TEXT: Schema = {"type": "string", "minLength": 1}
+
 _TYPES: Mapping[str, Schema] = {
-    "text": {"type": "string"},
+    "text": _TEXT,
     "flag": {"type": ["boolean", "null"]},
     "list": {"type": "array"},
     "object": {"type": ["object", "null"]},
     "whole number": {"type": ["integer", "null"]},
-    "text or list": {"type": ["string", "array"]},
+    "text or list": {"anyOf": [_TEXT, {"type": "array", "minItems": 1}]},
 }
 
 _MESSAGES: Schema = {
@@ -39,6 +43,18 @@ _MESSAGES: Schema = {
 }
 
 
+_NAMED: Mapping[str, Schema] = {
+    "messages": _MESSAGES,
+    "stream_options": {
+        "type": ["object", "null"],
+        "properties": {"include_usage": {"type": "boolean"}, "include_obfuscation": {"type": "boolean"}},
+        "additionalProperties": False,
+    },
+    "model": {"type": ["string", "null"], "maxLength": MAX_MODEL},
+}
+"""Fields of more shape than their type tells."""
+
+
 def schema_of(entry: Field) -> Schema:
     """The JSON schema of one field."""
     return {**_shape(entry), "description": entry.meaning}
@@ -50,11 +66,14 @@ def _shape(entry: Field) -> Schema:
     if entry.leaked:
         return {}
     if entry.to == "stop":
-        return {"type": ["string", "array", "null"], "items": {"type": "string"}, "maxItems": MAX_STOPS}
+        some: Schema = {"type": "string", "minLength": 1}
+        return {"type": ["string", "array", "null"], "minLength": 1, "items": some, "maxItems": MAX_STOPS}
     if entry.to:
         kind, low, high = RANGES[entry.to]
         return {"type": ["integer" if kind is int else "number", "null"], "minimum": low, "maximum": high}
-    return dict(_MESSAGES) if entry.name == "messages" else dict(_TYPES[entry.type])
+    if entry.span:
+        return {"type": ["integer", "null"], "minimum": entry.span[0], "maximum": entry.span[1]}
+    return dict(_NAMED.get(entry.name) or _TYPES[entry.type])
 
 
 def body_of(dialect: Dialect) -> Schema:
@@ -69,10 +88,24 @@ def body_of(dialect: Dialect) -> Schema:
             properties[outer] = schema_of(entry)
     for outer, entries in inner.items():
         properties[outer] = {"type": ["object", "null"], "properties": entries, "additionalProperties": False}
-    return {"title": dialect.title, "type": "object", "properties": properties, "additionalProperties": False}
+    return {
+        "title": dialect.title,
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        **_demanded(dialect),
+    }
 
 
-def _post(summary: str, schemas: list[str], *parameters: Schema) -> Schema:
+def _demanded(dialect: Dialect) -> Schema:
+    """A prompt, in the field that comes first; the workshop's dialect also takes messages in its place."""
+    first, second, *_ = dialect.names()
+    if (first, second) == ("prompt", "messages"):
+        return {"oneOf": [{"required": [first]}, {"required": [second]}]}
+    return {"required": [first]}
+
+
+def _post(summary: str, schemas: list[str], answers: tuple[str, ...], *parameters: Schema) -> Schema:
     bodies: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in schemas]
     body = bodies[0] if len(bodies) == 1 else {"anyOf": bodies}
     return {
@@ -81,8 +114,8 @@ def _post(summary: str, schemas: list[str], *parameters: Schema) -> Schema:
             "parameters": list(parameters),
             "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
             "responses": {
-                "200": {"description": "the answer"},
-                "default": {"description": "a refusal, in the API's own shape"},
+                "200": {"description": "the answer", "content": {media: {} for media in answers}},
+                "default": {"description": "a refusal, in the API's own shape", "content": {"application/json": {}}},
             },
         }
     }
@@ -94,7 +127,7 @@ def _get(summary: str, *parameters: Schema) -> Schema:
 
 
 def _in_path(name: str) -> Schema:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    return {"name": name, "in": "path", "required": True, "schema": _TEXT}
 
 
 @cache
@@ -102,17 +135,22 @@ def description() -> bytes:
     """The document."""
     every, name = list(DIALECTS), _in_path("name")
     chat, completion = ["chat"], ["completion"]
+    whole, lines, sse = "application/json", LINES.media_type, SSE.media_type
     paths = {
-        "/endpoints/{name}/invocations": _post("InvokeEndpoint", every, name),
-        "/endpoints/{name}/invocations-response-stream": _post("InvokeEndpointWithResponseStream", every, name),
-        "/endpoints/{name}/openai/v1/chat/completions": _post("chat completions of an endpoint", chat, name),
-        "/endpoints/{name}/openai/v1/completions": _post("completions of an endpoint", completion, name),
-        "/invocations": _post("what a SageMaker container answers", every),
-        "/v1/chat/completions": _post("chat completions", chat),
-        "/v1/completions": _post("completions", completion),
+        "/endpoints/{name}/invocations": _post("InvokeEndpoint", every, (whole, lines, sse), name),
+        "/endpoints/{name}/invocations-response-stream": _post(
+            "InvokeEndpointWithResponseStream", every, (eventstream.MEDIA_TYPE,), name
+        ),
+        "/endpoints/{name}/openai/v1/chat/completions": _post(
+            "chat completions of an endpoint", chat, (whole, sse), name
+        ),
+        "/endpoints/{name}/openai/v1/completions": _post("completions of an endpoint", completion, (whole, sse), name),
+        "/invocations": _post("what a SageMaker container answers", every, (whole, lines, sse)),
+        "/v1/chat/completions": _post("chat completions", chat, (whole, sse)),
+        "/v1/completions": _post("completions", completion, (whole, sse)),
         "/v1/models": _get("the models"),
         "/v1/models/{id}": _get("one model", _in_path("id")),
-        "/tokenize": _post("the exact ids of a prompt", ["tokenize"]),
+        "/tokenize": _post("the exact ids of a prompt", ["tokenize"], (whole,)),
         "/ping": _get("whether the engine can answer"),
         "/health": _get("the same, and what runs here"),
         "/metrics": _get("figures for Prometheus"),
@@ -124,6 +162,7 @@ def description() -> bytes:
             "model": {}, "return_token_strs": {}, "prompt": {"type": "string", "minLength": 1}, "messages": _MESSAGES,
         },
         "additionalProperties": False,
+        "oneOf": [{"required": ["prompt"]}, {"required": ["messages"]}],
     }  # fmt: skip
     schemas = {name: body_of(dialect) for name, dialect in DIALECTS.items()}
     return aws.to_json({

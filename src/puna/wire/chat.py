@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from puna.errors import DialogError, InputError
-from puna.generation import Delta, Extras, Logprob
+from puna.generation import MAX_ALTERNATIVES, Delta, Extras, Logprob
 from puna.messages import Dialog
 from puna.wire import openai, reading
 from puna.wire.dialect import LINES, Choice, Dialect, Facts, Field, Reading, Request
@@ -25,7 +25,7 @@ FIELDS = (
     Field("max_completion_tokens", "the same by its newer name", "max_tokens"),
     *openai.SAMPLING,
     Field("logprobs", "log-probabilities of the answer's tokens", type="flag"),
-    Field("top_logprobs", "alternatives of each token, 0 to 20; needs `logprobs`", type="whole number"),
+    Field("top_logprobs", "alternatives of each token; needs `logprobs`", type="whole number", span=(0, MAX_ALTERNATIVES)),
     Field("response_format", '`{"type": "text"}`, `json_object`, or `json_schema` with a schema that the answer then satisfies',
           type="object"),
     Field("tools", "functions that the model may call", only=([],)),
@@ -102,7 +102,7 @@ def _part(name: str, part: object) -> str:
 
 
 def _logprobs(given: Reading) -> int | None:
-    top = reading.whole_number_of(given, "top_logprobs", 0, 20)
+    top = reading.number_of(given, "top_logprobs")
     if reading.flag_of(given, "logprobs"):
         return top or 0
     if top is not None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from puna.errors import InputError
-from puna.generation import Delta, Extras, Logprob
+from puna.generation import MAX_ALTERNATIVES, Delta, Extras, Logprob
 from puna.wire import openai, reading
 from puna.wire.dialect import Choice, Dialect, Facts, Field, Given, Reading, Request
 
@@ -27,7 +27,7 @@ FIELDS = (
           type="text or list"),
     Field("max_tokens", "longest answer, in tokens; 0 with `echo` asks only for the prompt's log-probabilities", "max_tokens"),
     *openai.SAMPLING,
-    Field("logprobs", "log-probabilities, and so many alternatives of each token, 0 to 20", type="whole number"),
+    Field("logprobs", "log-probabilities, and so many alternatives of each token", type="whole number", span=(0, MAX_ALTERNATIVES)),
     Field("echo", "the prompt, as it was written, comes before the answer; nothing is translated then", type="flag"),
     Field("best_of", "OpenAI makes several answers and gives the best", only=(1,)),
     Field("suffix", "a text that comes after the answer", only=("",)),
@@ -37,7 +37,7 @@ FIELDS = (
 def _read(given: Reading) -> Request:
     echo, stream = bool(reading.flag_of(given, "echo")), reading.flag_of(given, "stream")
     silent = given.values.get("max_tokens") == 0
-    logprobs = reading.whole_number_of(given, "logprobs", 0, 20)
+    logprobs = reading.number_of(given, "logprobs")
     if silent and not (echo and logprobs is not None):
         raise InputError(
             "max_tokens must be 1 or more, but for the prompt's log-probabilities: give echo and logprobs too"

@@ -19,7 +19,8 @@ class Field:
     """One field of a request.
 
     name: as it stands in the body, ``parameters.top_p`` for one of an inner object. meaning: for people. to: the sampling
-    parameter that it sets, if it sets one. type: a JSON type in words, where ``to`` does not imply it. only: the values that
+    parameter that it sets, if it sets one. type: a word of ``reading.TYPES``, where ``to`` does not imply it. span: of a whole
+    number, the least and the largest. only: the values that
     change nothing; any other is refused by the field's name, since what it asks for is not offered. leaked: some client sends
     it without meaning anything for the model; it is accepted, and named in the receipt.
     """
@@ -28,6 +29,7 @@ class Field:
     meaning: str
     to: str | None = None
     type: str = ""
+    span: tuple[int, int] | None = None
     only: tuple[object, ...] | None = None
     leaked: bool = False
 

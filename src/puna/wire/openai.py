@@ -14,6 +14,8 @@ from puna.wire import reading
 from puna.wire.dialect import Choice, Facts, Field, Framing, Reading, Request
 
 MAX_CHOICES = 16
+MAX_MODEL = 256
+"""Characters of a model's name: every chunk of an answer repeats it."""
 
 SSE = Framing("text/event-stream", b"data: ", b"\n\n", b"data: [DONE]\n\n")
 
@@ -29,8 +31,7 @@ SAMPLING = (
     Field("repetition_penalty", "1 is off (of vLLM)", "repetition_penalty"),
     Field("presence_penalty", "0 is off", "presence_penalty"),
     Field("frequency_penalty", "0 is off", "frequency_penalty"),
-    Field("n", f"answers to the prompt, 1 to {MAX_CHOICES}; the first has the seed, the next one seed + 1, and so on",
-          type="whole number"),
+    Field("n", "answers to the prompt; the first has the seed, the next one seed + 1, and so on", type="whole number", span=(1, MAX_CHOICES)),
     Field("stream", "chunks as server-sent events", type="flag"),
     Field("stream_options", '`{"include_usage": true}`: a last chunk with the usage', type="object"),
     Field("model", "the endpoint's name, the model's, or empty", type="text"),
@@ -52,14 +53,15 @@ def settings_of(given: Reading) -> dict[str, object]:
     if not isinstance(usage, bool):
         raise InputError(f"stream_options.include_usage must be true or false, not {reading.kind(usage)}")
     model = given.values.get("model", "")
-    if not isinstance(model, str):
-        raise InputError(f"model must be text, not {reading.kind(model)}")
+    if not isinstance(model, str) or len(model) > MAX_MODEL:
+        came = f"{len(model)} of them" if isinstance(model, str) else reading.kind(model)
+        raise InputError(f"model must be text of at most {MAX_MODEL} characters, not {came}")
     return {"include_usage": usage, "model": model}
 
 
 def choices_of(given: Reading) -> int:
     """How many answers are wanted."""
-    return reading.whole_number_of(given, "n", 1, MAX_CHOICES) or 1
+    return reading.number_of(given, "n") or 1
 
 
 def usage_of(request: Request, choices: Sequence[Choice]) -> dict[str, object]:

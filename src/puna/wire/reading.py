@@ -38,6 +38,7 @@ def _read(dialect: Dialect, value: object, attributes: Mapping[str, str]) -> Req
         if entry.leaked:
             ignored.append(name)
         elif given is not None and not _changes_nothing(entry, given):
+            _check_type(entry, given)
             values[name] = given
     sampling, given_names = _sampling(dialect, values)
     return dialect.read(Reading(values, sampling, given_names, tuple(ignored), attributes))
@@ -62,6 +63,32 @@ def _changes_nothing(entry: Field, given: object) -> bool:
         return True
     besides = f" but as {' or '.join(map(shown, entry.only))}, which changes nothing" if entry.only else ""
     raise InputError(f"{entry.name} is not supported{besides}; leave it out ({entry.meaning})")
+
+
+TYPES: Mapping[str, tuple[type, ...]] = {
+    "text": (str,),
+    "flag": (bool,),
+    "list": (list,),
+    "object": (dict,),
+    "whole number": (int,),
+    "text or list": (str, list),
+}
+"""Words for JSON types that a field may have."""
+
+_WANTED = {"flag": "true or false", "list": "a list", "object": "an object", "text or list": "text or a list"}
+
+
+def _check_type(entry: Field, given: object) -> None:
+    if not entry.type:
+        return
+    good = isinstance(given, TYPES[entry.type]) and (entry.type == "flag" or not isinstance(given, bool))
+    if entry.span is not None:
+        low, high = entry.span
+        if not good or not low <= given <= high:  # type: ignore[operator]  # `good` says that it is a number
+            raise InputError(f"{entry.name} must be a whole number from {low} to {high}, not {given!r:.100}")
+    elif not good:
+        error = DialogError if entry.name == "messages" else InputError
+        raise error(f"{entry.name} must be {_WANTED.get(entry.type, entry.type)}, not {kind(given)}")
 
 
 def _same(given: object, value: object) -> bool:
@@ -102,7 +129,7 @@ def _sampling(dialect: Dialect, values: Mapping[str, object]) -> tuple[Sampling,
 
 
 def text_of(reading: Reading, name: str) -> str:
-    """A field that must be a text, and not empty."""
+    """A field that must be there, be text, and not be empty."""
     given = reading.values.get(name)
     if not isinstance(given, str):
         raise InputError(f"{name} must be text, not {kind(given)}")
@@ -125,21 +152,15 @@ def messages_of(given: object, name: str = "messages") -> Dialog:
 
 
 def flag_of(reading: Reading, name: str) -> bool | None:
-    """A field that must be true or false; None where it was not given."""
+    """A field of the type flag; None where it was not given."""
     given = reading.values.get(name)
-    if given is not None and not isinstance(given, bool):
-        raise InputError(f"{name} must be true or false, not {kind(given)}")
-    return given
+    return given if isinstance(given, bool) else None
 
 
-def whole_number_of(reading: Reading, name: str, low: int, high: int) -> int | None:
-    """A field that must be a whole number in a range; None where it was not given."""
+def number_of(reading: Reading, name: str) -> int | None:
+    """A field of the type whole number; None where it was not given."""
     given = reading.values.get(name)
-    if given is None:
-        return None
-    if not isinstance(given, int) or isinstance(given, bool) or not low <= given <= high:
-        raise InputError(f"{name} must be a whole number from {low} to {high}, not {given!r}")
-    return given
+    return given if isinstance(given, int) else None
 
 
 def check_text(name: str, text: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from puna.generation import Delta, Extras, Logprob
+from puna.generation import MAX_ALTERNATIVES, Delta, Extras, Logprob
 from puna.wire import inputs, lmi, reading
 from puna.wire.dialect import SSE, Choice, Dialect, Facts, Field, Framing, Reading, Request
 from puna.wire.lmi import finish_of
@@ -23,7 +23,12 @@ from puna.wire.tokens import Held, text_with_prompt, texts
 _OWN_FIELDS = (
     inputs.DETAILS,
     Field("parameters.frequency_penalty", "0 is off", "frequency_penalty"),
-    Field("parameters.top_n_tokens", "alternatives of each token in the details, 0 to 20", type="whole number"),
+    Field(
+        "parameters.top_n_tokens",
+        "alternatives of each token in the details",
+        type="whole number",
+        span=(0, MAX_ALTERNATIVES),
+    ),
     Field("parameters.best_of", "TGI makes several answers and gives the likeliest", only=(1,)),
     Field("parameters.decoder_input_details", "TGI gives the prompt's tokens", only=(False,)),
     Field("parameters.truncate", "TGI cuts the prompt to so many tokens; here nothing is cut off in silence", only=()),
@@ -36,7 +41,7 @@ FIELDS = inputs.fields(*_OWN_FIELDS, samples=inputs.IMPLIED)
 
 
 def _read(given: Reading, *, implied: bool = True) -> Request:
-    top = reading.whole_number_of(given, "parameters.top_n_tokens", 0, 20)
+    top = reading.number_of(given, "parameters.top_n_tokens")
     return inputs.request(given, Extras(logprobs=top or 0), implied=implied)
 
 
