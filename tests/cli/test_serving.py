@@ -113,7 +113,7 @@ def test_every_line_of_a_structured_log_is_an_object() -> None:
         with socket.create_connection(("127.0.0.1", port)) as raw:
             raw.sendall(b"this is no HTTP\r\n\r\n")
             assert raw.recv(1000).startswith(b"HTTP/1.1 400")
-        httpx.get(f"{url}/nothing\n", trust_env=False)
+        httpx.get(f"{url}/nothing%0A", trust_env=False)
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=20)
     garbage, request = (json.loads(line) for line in log.splitlines())

@@ -148,13 +148,19 @@ async def _loaded(plan: _Plan, engine: Engine, stop: asyncio.Event) -> Spine | N
 async def _drain(service: Service, note: Log) -> None:
     """Take nothing new, and finish what was accepted, at most DRAIN_SECONDS long."""
     service.draining = True
-    if service.running:
+    if not await _quiet(service, 0.05):  # what ends by itself at this moment is not worth a word
         requests = "request is" if service.running == 1 else "requests are"
         note(
             f"stopping: {service.running} {requests} finished first, within {DRAIN_SECONDS} s; Ctrl-C again ends at once"
         )
+        await _quiet(service, DRAIN_SECONDS)
+
+
+async def _quiet(service: Service, seconds: float) -> bool:
+    """Wait until nothing runs, at most so long."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(service.quiet.wait(), DRAIN_SECONDS)
+        await asyncio.wait_for(service.quiet.wait(), seconds)
+    return not service.running
 
 
 def _setup(plan: _Plan, engine: Engine) -> Setup:
