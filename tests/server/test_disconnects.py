@@ -194,11 +194,12 @@ async def stayer(served: Served, number: int, over: asyncio.Event) -> Stayer:
             said = f"You said: {told}".strip()
             kind = rng.randrange(3)
             if kind == 0:
-                answer = await http.post(INVOKE, json={"messages": [{"role": "user", "content": told}]})
+                body = {"messages": [{"role": "user", "content": told}], "max_tokens_to_sample": 99}
+                answer = await http.post(INVOKE, json=body)
                 got = [answer.json()["outputs"][0].strip()]
             else:
-                body = {"messages": [{"role": "user", "content": told}], "stream": True, "n": kind}
-                answer = await http.post(CHAT, json=body)
+                more = {"messages": [{"role": "user", "content": told}], "stream": True, "n": kind}
+                answer = await http.post(CHAT, json=more)
                 got = [text.strip() for text in streamed(answer.text, kind)]
             assert answer.status_code == 200, answer.text
             assert got == [said] * len(got)
