@@ -104,7 +104,7 @@ class Row:
 
 def chat_of(form: Writer, tokenizer: Tokenizer, turns: int) -> Chat:
     """Seeded questions of 1 to 5 sentences, and replies of exactly REPLY tokens."""
-    draw = random.Random(SEED)  # noqa: S311  # not for secrets
+    draw = random.Random(SEED)  # not for secrets
     messages, replies = [Message(Role.SYSTEM, SYSTEM)], []
 
     def said(sentences: int) -> str:

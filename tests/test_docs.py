@@ -25,6 +25,7 @@ import puna
 import puna.formats
 from puna import config
 from puna.chat import Spine
+from puna.engines.base import EngineInfo
 from puna.engines.scripted import Scripted
 from puna.errors import DialogError
 from puna.formats import catalog
@@ -262,6 +263,10 @@ async def for_ever(_: int) -> None:
     await asyncio.Event().wait()
 
 
+def late() -> Late:
+    return Late(EngineInfo("smollm2-135m", "", 4096, 4))
+
+
 def stopped() -> Spine:
     found = spine()
     asyncio.run(found.engine.close())
@@ -285,7 +290,7 @@ SITUATIONS: dict[str, Callable[[], httpx.Response]] = {
     "a body over 6 MiB": lambda: asked("POST", WHOLE, content=b"x" * (6 * 1024 * 1024 + 1)),
     "InvokeEndpointAsync": lambda: asked("POST", "/endpoints/llama-2-7b/async-invocations"),
     "all slots busy and the queue full": lambda: asked("POST", WHOLE, full=True, json={"prompt": "x"}),
-    "the model is being loaded": lambda: asked("POST", WHOLE, on=Late(), json={"prompt": "x"}),
+    "the model is being loaded": lambda: asked("POST", WHOLE, on=late(), json={"prompt": "x"}),
     "the engine failed before the first record": lambda: asked(
         "POST", WHOLE, on=spine(fail_after=0), json={"prompt": "x"}
     ),
@@ -340,7 +345,7 @@ OPENAI_SITUATIONS: dict[str, Callable[[], httpx.Response]] = {
     "a body over 6 MiB": lambda: asked("POST", CHAT, content=b"x" * (6 * 1024 * 1024 + 1)),
     "all slots busy and the queue full": lambda: asked("POST", CHAT, full=True, json=HELLO),
     "the engine failed": lambda: asked("POST", CHAT, on=spine(fail_after=0), json=HELLO),
-    "the model is being loaded, or the endpoint stops": lambda: asked("POST", CHAT, on=Late(), json=HELLO),
+    "the model is being loaded, or the endpoint stops": lambda: asked("POST", CHAT, on=late(), json=HELLO),
 }
 
 

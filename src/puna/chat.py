@@ -20,6 +20,9 @@ from puna.generation import MAX_SEED, Prompt, Sampling, Written
 from puna.messages import Dialog
 from puna.turn import Ask, Turn
 
+LONGEST_TOKEN = 256
+"""Characters that one token stands for, at the very most: vocabularies have runs of spaces and of dashes that long."""
+
 LONG_PROMPT = 20_000
 """Characters from which a prompt is read in a thread; below, a thread costs more than the reading."""
 
@@ -54,6 +57,7 @@ class Spine:
             DialogError: the prompt cannot be understood, or the model's format cannot express it.
             ContextWindowError: prompt and requested tokens do not fit the window, whatever the policy may drop.
         """
+        self._check_size(ask)
         understood = await self._understood(ask)
         dropped: tuple[Dropped, ...] = ()
         ids: tuple[int, ...] = ()
@@ -66,6 +70,8 @@ class Spine:
             if room > 0 and (ask.open_end or (ask.cap and sampling.max_tokens > room)):
                 findings = (*findings, *_capped(ask, room))
                 sampling = replace(sampling, max_tokens=room)
+            elif ask.open_end:
+                raise ContextWindowError(len(ids), 1, self.info.context)
             elif sampling.max_tokens > room:
                 understood, ids, dropped = await self._fitted(ask, len(ids))
                 findings = understood.findings
@@ -92,6 +98,7 @@ class Spine:
         Raises:
             DialogError: the prompt cannot be understood, or the model's format cannot express it.
         """
+        self._check_size(ask)
         return await self._ids(ask, await self._understood(ask))
 
     async def spelled(self, ids: Sequence[int]) -> list[bytes]:
@@ -102,7 +109,11 @@ class Spine:
         """
         tokenizer = (await self._counts()).tokenizer
         control = {number: text.encode() for text, number in tokenizer.control.items()}
-        return [control.get(token) or tokenizer.bytes_of(token) for token in ids]
+
+        def spell() -> list[bytes]:
+            return [control.get(token) or tokenizer.bytes_of(token) for token in ids]
+
+        return spell() if len(ids) < LONG_PROMPT else await asyncio.to_thread(spell)
 
     async def _counts(self) -> PromptCounter:
         if self._counter is None:
@@ -136,6 +147,18 @@ class Spine:
         if written_as == RAW or self.format is None:
             return ()
         return tuple(stop for stop in self.format.stops if stop.strip() not in self.info.control)
+
+    def _check_size(self, ask: Ask) -> None:
+        """Refuse what cannot fit before it is read and encoded, which may take minutes; a policy may still make it fit."""
+        if self.format is None or isinstance(ask.prompt, tuple) or ask.policy != "none":
+            return
+        texts = [m.content for m in ask.prompt] if isinstance(ask.prompt, Dialog) else [ask.prompt]
+        size, most = sum(map(len, texts)), self.info.context * LONGEST_TOKEN
+        if size > most:
+            raise InputError(
+                f"the prompt has {size} characters, but the context window holds {self.info.context} tokens, at most {most} "
+                "characters; shorten the prompt, or serve the model with a larger --context"
+            )
 
     async def _understood(self, ask: Ask) -> Understood:
         """A megabyte of markers takes seconds to read, and nobody else's stream may stand still for that."""

@@ -27,7 +27,7 @@ from puna.settings import DEFAULT_CONTEXT, OPTIONS, Settings, home, settings
 from puna.tokens.base import is_turn_token
 from puna.tokens.cache import Cached
 
-__all__ = ["OPTIONS", "Model", "Settings", "engine_of", "find_model", "format_of", "home", "model_file", "open_remote",
+__all__ = ["DEFAULT_CONTEXT", "OPTIONS", "Model", "Settings", "engine_of", "find_model", "format_of", "home", "model_file", "open_remote",
            "open_spine", "settings", "spine_of", "today"]  # fmt: skip
 
 

@@ -17,10 +17,15 @@ MAX_SEED = 2**32 - 2
 """Largest seed: llama.cpp reads 2**32 - 1 as "draw one" (LLAMA_DEFAULT_SEED), so that one is not offered."""
 
 MAX_STOPS = 16
+MAX_STOP = 1000
+"""Characters of one stop text: receipts keep it."""
 
 MAX_ALTERNATIVES = 20
 """Most alternatives of a token that may be asked for, as in the OpenAI API (``top_logprobs``)."""
 
+
+LEAST_TEMPERATURE = 0.001
+"""Beyond 0. Logits that are divided by less overflow float32, and the engine answers noise."""
 
 _HUGE = 2**31 - 1
 
@@ -47,7 +52,7 @@ class Sampling:
     as likely as the first; one token is drawn from what is left. It is the order of transformers and vLLM, on which Llama 2
     containers run. No other sampler takes part.
 
-    temperature: [0, 2]; 0 is greedy. top_p: [0, 1]; 1 switches it off. top_k: 0 (off) or more. min_p: [0, 1];
+    temperature: 0, which is greedy, or [0.001, 2]. top_p: [0, 1]; 1 switches it off. top_k: 0 (off) or more. min_p: [0, 1];
     0 switches it off. max_tokens: 1 or more. seed: [0, 2**32 - 2], or None to have one drawn (it is then told in
     the receipt). stop: up to 16 non-empty texts; none of them is part of the answer. repetition_penalty: [0.01, 10]; positive
     logits are divided by it, negative ones multiplied (Keskar et al. 2019, https://arxiv.org/abs/1909.05858); 1 switches it
@@ -74,6 +79,10 @@ class Sampling:
             if name == "seed" and value is None:
                 continue
             (_check_integer if kind is int else _check_number)(name, value, low, high)
+        if 0 < self.temperature < LEAST_TEMPERATURE:
+            raise SamplingError(
+                f"temperature must be 0, which is greedy, or {LEAST_TEMPERATURE} and more, not {self.temperature!r}"
+            )
         _check_stops(self.stop)
 
     @classmethod
@@ -117,9 +126,11 @@ def _stops_of(given: object) -> object:
 
 
 def _check_stops(stops: object) -> None:
-    good = isinstance(stops, tuple) and all(isinstance(stop, str) and stop for stop in stops)
+    good = isinstance(stops, tuple) and all(isinstance(stop, str) and 0 < len(stop) <= MAX_STOP for stop in stops)
     if not good or len(stops) > MAX_STOPS:  # type: ignore[arg-type]  # `good` says it is a tuple
-        raise SamplingError(f"stop must be a text or a list of at most {MAX_STOPS} non-empty texts, not {stops!r}")
+        raise SamplingError(
+            f"stop must be a text or a list of at most {MAX_STOPS} non-empty texts of {MAX_STOP} characters, not {stops!r:.200}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,8 +321,25 @@ class Receipt:
     """What the engine got."""
     reproducible: bool | None = None
     """Whether the same request with the same seed gives the same answer; None where nobody knows."""
+    scored: Timing | None = None
+    """What it took to find the log-probabilities of the prompt, where they were asked for."""
+    generates: bool = True
+    """Whether an answer was asked for, and not only these."""
     remote: Mapping[str, object] | None = None
     """The receipt of the endpoint that answered, where that was a remote one that gives receipts."""
+
+    def outcome(self) -> dict[str, object]:
+        """What differs from the receipt of another answer to the same request."""
+        ids = (self.prompt or Prompt(())).digests()["ids_sha256"]
+        return {"ids_sha256": ids, "seed": self.sampling.seed, **self._end()}
+
+    def _end(self) -> dict[str, object]:
+        return {
+            "finish": str(self.finish),
+            "stopped_by": self.stopped_by,
+            "usage": {**asdict(self.usage), "evaluated": self.usage.evaluated} if self.usage else None,
+            "seconds": _seconds(self.timing),
+        }
 
     def as_json(self, *, prompts: bool = False) -> dict[str, object]:
         """The receipt as JSON values, tokens and seconds. prompts: with the prompt's text and ids, not only their hashes."""
@@ -325,17 +353,19 @@ class Receipt:
                 "findings": list(self.findings),
                 "dropped": [dict(entry) for entry in self.dropped],
             },
-            "sampling": self.sampling.as_json(),
+            "sampling": self.sampling.as_json() | ({} if self.generates else {"max_tokens": 0}),
             "defaulted": list(self.defaulted),
             "ignored": list(self.ignored),
             "logprobs": self.extras.logprobs,
             "schema": self.extras.schema,
             "reproducible": self.reproducible,
-            "finish": str(self.finish),
-            "stopped_by": self.stopped_by,
-            "usage": {**asdict(self.usage), "evaluated": self.usage.evaluated} if self.usage else None,
-            "seconds": {name: round(value, 6) for name, value in asdict(self.timing).items()},
+            **self._end(),
+            "scored": None if self.scored is None else _seconds(self.scored),
             "model": self.model,
             "engine": self.engine,
             **({"remote": dict(self.remote)} if self.remote is not None else {}),
         }
+
+
+def _seconds(timing: Timing) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in asdict(timing).items()}

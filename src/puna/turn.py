@@ -22,7 +22,6 @@ from puna.generation import (
     Prompt,
     Receipt,
     Sampling,
-    Timing,
     Written,
 )
 from puna.messages import Dialog
@@ -79,7 +78,8 @@ class Turn:
             InputError: the engine cannot do it.
         """
         scored = await self.engine.score(self.prompt.ids, top)
-        return scored, self._receipt(End(Finish.LENGTH, scored.usage, Timing()))
+        receipt = self._receipt(End(Finish.LENGTH, scored.usage, scored.timing))
+        return scored, replace(receipt, scored=scored.timing, generates=False)
 
     async def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
         """Deltas in order, then exactly one receipt. Closing the iterator early stops the generation."""

@@ -269,7 +269,7 @@ def test_costs_that_are_far_off_still_give_an_exact_fit_in_few_counts():
 
 
 def drawn(low: int, high: int) -> list[tuple[int, int]]:
-    draw = random.Random(7)  # noqa: S311
+    draw = random.Random(7)
     return [(draw.randint(low, high), 24) for _ in range(200)]
 
 

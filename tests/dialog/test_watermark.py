@@ -12,7 +12,7 @@ from tests.dialog.conversations import chat
 
 def sizes_of(kind: str, mean: float, count: int) -> list[tuple[int, int]]:
     """Question and answer of each turn in tokens, 6 to 4 in size."""
-    draw = random.Random(1)  # noqa: S311
+    draw = random.Random(1)
     each = {"fixed": lambda: mean, "uniform": lambda: draw.uniform(0.3, 1.7) * mean,
             "skewed": lambda: min(12 + draw.expovariate(1 / (mean - 12)), 8 * mean)}[kind]  # fmt: skip
     return [(round(0.6 * size), round(0.4 * size)) for size in (each() for _ in range(count))]

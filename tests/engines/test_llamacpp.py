@@ -295,7 +295,7 @@ def test_a_process_that_ends_or_stops_breaks_its_streams_and_is_back_for_those_w
 
 def test_streams_under_a_process_that_is_killed_again_and_again_end_or_are_refused(model_home, monkeypatch):
     monkeypatch.setattr(watch, "STEADY_SECONDS", 0)  # no pauses
-    chance = random.Random(1)  # noqa: S311  # moments, not secrets
+    chance = random.Random(1)  # moments, not secrets
     met: Counter[type] = Counter()
     kills = [signal.SIGKILL, signal.SIGABRT, signal.SIGKILL, signal.SIGSTOP] * 2
 

@@ -157,8 +157,7 @@ def _asked(shown: str, sent: list[Message], seconds: float) -> Asked:
     return Asked(shown, sent[0]["status"], found, [part for part in parts if part], seconds)
 
 
-async def spine_of(answer: Answer | None = None, *, name: str | None = None) -> Spine:
-    """A scripted engine that gives way between its words, with a format. answer: what it says; by default what it was told."""
-    wanted = config.settings({"engine": "scripted", "format": name}, environ={})
-    engine = Scripted(**({"answer": answer} if answer else {}), pace=lambda _: asyncio.sleep(0))
-    return await config.spine_of(wanted, None, engine)
+async def spine_of(answer: Answer) -> Spine:
+    """A scripted engine that gives way between its words. answer: what it says."""
+    wanted = config.settings({"engine": "scripted"}, environ={})
+    return await config.spine_of(wanted, None, Scripted(answer, pace=lambda _: asyncio.sleep(0)))

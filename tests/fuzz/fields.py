@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -35,16 +34,20 @@ def said_with(seed: int) -> str:
     return "".join(pool.sound(rng) + rng.choice(("", " ", "\n\n", "  ")) for _ in range(rng.randrange(3)))
 
 
-def answer(prompt: Prompt, sampling: Sampling) -> str:  # noqa: ARG001
+def answer(prompt: Prompt, sampling: Sampling) -> str:
     return said_with(sampling.seed or 0)
 
 
-def expected(receipt: Mapping[str, Any]) -> str:
-    """The text that an answer must have, by its receipt alone."""
+def expected(receipt: Mapping[str, Any]) -> list[str]:
+    """The texts that an answer must have, by its receipt alone."""
     sampling = receipt["sampling"]
-    text = said_with(sampling["seed"])
-    met = min((text.find(stop) for stop in sampling["stop"] if stop in text), default=len(text))
-    return "".join(_WORDS.findall(text[:met])[: sampling["max_tokens"]])
+    seeds = [sampling["seed"], *(choice["seed"] for choice in receipt.get("choices", ()))]
+    return [_cut(said_with(seed), sampling["stop"], sampling["max_tokens"]) for seed in seeds]
+
+
+def _cut(text: str, stops: list[str], most: int) -> str:
+    met = min((text.find(stop) for stop in stops if stop in text), default=len(text))
+    return "".join(_WORDS.findall(text[:met])[:most])
 
 
 async def run(count: int, seed: int, tally: Tally) -> None:
@@ -113,8 +116,7 @@ def _openai_error(value: Any, asked: Asked) -> None:
 
 def answered(asked: Asked, receipt: Mapping[str, Any], body: Mapping[str, Any], rng: Random) -> None:
     """The answer reads back, by any cut of its bytes, to the texts that its receipts account for."""
-    receipts = [receipt, *receipt.get("choices", ())]
-    wanted = [expected(entry) for entry in receipts]
+    wanted = expected(receipt)
     name, media = receipt["dialect"], asked.media
     if media == "application/vnd.amazon.eventstream":
         media = asked.headers["x-amzn-sagemaker-content-type"]
@@ -245,6 +247,3 @@ def frames(data: bytes, rng: Random) -> list[bytes]:
 def main(count: int, seed: int, tally: Tally) -> None:
     """The run from outside any loop."""
     asyncio.run(run(count, seed, tally))
-
-
-fuzz = partial(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import pairwise
 from random import Random
 from urllib.parse import quote, quote_from_bytes
 from xml.etree import ElementTree as ET
@@ -122,8 +123,10 @@ async def run(count: int, seed: int, tally: Tally) -> None:
         data = payload(rng)
         cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.choice((0, 0, 1, 3))))
         edges = [0, *cuts, len(data)]
-        pieces = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
-        asked = await rng.choice(endpoints).ask(method, where, pieces, more, query=rng.choice((b"", b"a=b", b"%ff&&=")))
+        pieces = [data[a:b] for a, b in pairwise(edges)]
+        asked = await rng.choice(endpoints).ask(
+            method, where, pieces, more, query=rng.choice((b"", b"a=b", b"%ff&&=", b"\xff"))
+        )
         readable(asked, method, where)
 
 

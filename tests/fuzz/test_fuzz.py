@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from puna.wire import pieces, workshop
+from puna.wire import pieces
 
 from . import control, decoders, fields, http
 from .amount import INPUTS, SEED
@@ -42,7 +42,7 @@ def test_the_decoders_raise_nothing_but_their_own_error() -> None:
 
 
 def test_a_stream_that_loses_a_blank_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workshop.Pieces, "push", lambda _, text: [text] if text.strip() else [])
+    monkeypatch.setattr(pieces.Pieces, "push", lambda _, text: [text] if text.strip() else [])
     with pytest.raises(AssertionError):
         fields.main(2000, SEED, Tally())
 
@@ -61,7 +61,7 @@ def test_a_line_that_is_not_escaped_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_content_that_is_searched_for_control_tokens_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = re.compile("|".join(map(re.escape, control.CONTROL_TEXTS)))
+    known = re.compile("|".join(map(re.escape, control.LETTERS.control)))
 
     def encode(letters: object, segments: tuple[object, ...]) -> tuple[int, ...]:
         text = "".join(segment.text for segment in segments)  # type: ignore[attr-defined]
@@ -76,8 +76,3 @@ def test_content_that_is_searched_for_control_tokens_is_seen(monkeypatch: pytest
     monkeypatch.setattr(control, "encode", encode)
     with pytest.raises(AssertionError):
         control.main(200, SEED, Tally())
-
-
-def test_pieces_are_what_the_workshop_streams() -> None:
-    """The first of these breaks what is really used."""
-    assert workshop.Pieces is pieces.Pieces

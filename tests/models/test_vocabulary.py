@@ -273,7 +273,7 @@ BITS = (
 
 
 def random_texts(count: int, seed: int) -> list[str]:
-    draw = random.Random(seed)  # noqa: S311  # the same texts each time
+    draw = random.Random(seed)  # the same texts each time
     planes = ((0x20, 0x7F), (0x80, 0x3000), (0x3000, 0xD800), (0xE000, 0x20000), (0x20000, 0x110000))
     return [
         "".join(
@@ -328,7 +328,7 @@ def test_llama2_s_ids_are_the_engine_s_with_tokens_of_all_types(tmp_path: Path) 
 
 def merging_any_two(pre: str, control: Sequence[str] = ("<|im_start|>", "<|im_end|>")) -> dict[str, object]:
     """A vocabulary in which most pairs of bytes are a token, so that a cut in another place gives other ids."""
-    draw = random.Random(3)  # noqa: S311  # the same vocabulary each time
+    draw = random.Random(3)  # the same vocabulary each time
     letters = sorted(ALPHABET)
     merges = ["< |", *(f"{draw.choice(letters)} {draw.choice(letters)}" for _ in range(20_000))]
     tokens = dict.fromkeys(

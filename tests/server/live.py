@@ -167,7 +167,9 @@ class Live:
         bound.bind(("127.0.0.1", 0))
         self.address = bound.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"
-        self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+        self._server = _Server(
+            uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", http="h11")
+        )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [bound]})
         self._thread.start()
         assert self._server.listening.wait(WAIT)

@@ -405,7 +405,7 @@ SIZES = st.integers(1, 50)
 
 
 def dice(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311
+    return random.Random(seed)
 
 
 def sent(wrap: Callable[[Send], Send], chunks: list[bytes], last: bytes = b"") -> list[Message]:

@@ -30,7 +30,7 @@ class Source:
 @pytest.mark.parametrize("sources", [[[1, 2, 3]], [[1, 2], [], [3, 4, 5]]])
 def test_everything_comes_each_stream_in_its_order(sources: list[list[int | Exception]]) -> None:
     async def run() -> list[tuple[int, int]]:
-        return [event async for event in merged([Source(items).stream() for items in sources])]
+        return [event async for event in merged([Source(items).stream() for items in sources], 2)]
 
     found = asyncio.run(run())
     for n, items in enumerate(sources):
@@ -41,7 +41,7 @@ def test_the_first_error_ends_all() -> None:
     sources = [Source([1, ValueError("broke"), 2]), Source(list(range(1000)))]
 
     async def run() -> None:
-        async for _ in merged([source.stream() for source in sources]):
+        async for _ in merged([source.stream() for source in sources], 2):
             pass
 
     with pytest.raises(ValueError, match="broke"):
@@ -54,9 +54,26 @@ def test_leaving_early_closes_all(count: int) -> None:
     sources = [Source(list(range(1000))) for _ in range(count)]
 
     async def run() -> None:
-        async with aclosing(merged([source.stream() for source in sources])) as events:
+        async with aclosing(merged([source.stream() for source in sources], count)) as events:
             async for _ in events:
                 break
 
     asyncio.run(run())
     assert all(source.closed for source in sources)
+
+
+def test_only_so_many_begin_at_a_time() -> None:
+    sources = [Source(list(range(5))) for _ in range(6)]
+    begun: list[int] = []
+    ended: set[int] = set()
+
+    async def run() -> None:
+        async for n, item in merged([source.stream() for source in sources], 2):
+            if item == 0:
+                begun.append(n)
+                assert len(begun) - len(ended) <= 2
+            if item == 4:
+                ended.add(n)
+
+    asyncio.run(run())
+    assert sorted(begun) == list(range(6))

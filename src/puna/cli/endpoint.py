@@ -14,7 +14,7 @@ from pathlib import Path
 from puna import config
 from puna.chat import Spine
 from puna.cli.progress import on_terminal
-from puna.engines.base import Engine
+from puna.engines.base import Engine, EngineInfo
 from puna.errors import InputError
 from puna.server.app import Setup, create_app
 from puna.server.auth import Proof, SigV4, Token
@@ -111,7 +111,9 @@ async def _with_signals(plan: _Plan, work: Work) -> int:
 
 
 async def _serve(plan: _Plan, work: Callable[[Endpoint], Awaitable[int]], stop: asyncio.Event) -> int:
-    wanted, late = plan.wanted, Late()
+    wanted = plan.wanted
+    name = plan.model.name if plan.model else wanted.engine
+    late = Late(EngineInfo(name, "", wanted.context or config.DEFAULT_CONTEXT, wanted.slots))
     engine = config.engine_of(wanted, plan.model, plan.note)
     app = create_app(late, wanted.name, _setup(plan, engine))
     try:

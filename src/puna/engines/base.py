@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from puna.generation import NO_EXTRAS, Delta, End, Extras, Logprob, Prompt, Sampling, Segment, Usage
+from puna.generation import NO_EXTRAS, Delta, End, Extras, Logprob, Prompt, Sampling, Segment, Timing, Usage
 
 Event = Delta | End
 
@@ -31,10 +31,14 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """How likely a model holds a given text. tokens: one each, but None for the first, which nothing precedes."""
+    """How likely a model holds a given text. tokens: one each, but None for the first, which nothing precedes.
+
+    timing: waiting for a slot, and the scoring itself as its prefill.
+    """
 
     tokens: tuple[Logprob | None, ...]
     usage: Usage
+    timing: Timing = field(default_factory=Timing)
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from puna.engines.completion import complaint, events, hold_to_schema, request
 from puna.engines.process import WorkerProcess
 from puna.engines.watch import State, Watch, silent
 from puna.errors import EngineError, EngineStoppedError, ModelFileError
-from puna.generation import NO_EXTRAS, End, Extras, Prompt, Sampling, Segment
+from puna.generation import NO_EXTRAS, End, Extras, Prompt, Sampling, Segment, Timing
 from puna.models.pretokenizers import matched_anyway
 from puna.tokens.base import ControlToken, parted, runs
 
@@ -78,9 +78,13 @@ class Served:
         return await self.worker.ended()
 
     async def close(self) -> None:
-        """Drop the requests, end the process."""
-        await self.http.close()  # first: the process ends at once when its requests have been dropped
+        """End the process at once, which ends its streams; it has nothing to lose.
+
+        Not the client first: a reader of a closed aiohttp session is never woken (aiohttp 3.14).
+        """
+        self.worker.kill()
         await self.worker.stop()
+        await self.http.close()
 
 
 class LlamaCpp:
@@ -194,10 +198,11 @@ class LlamaCpp:
 
     async def score(self, ids: tuple[int, ...], top: int) -> Scored:
         """Each token of a prompt by the probability that it had there."""
-        async with self.slots.slot():
-            served = await self._watch.life()
+        async with self.slots.slot() as waited:
+            served, began = await self._watch.life(), time.monotonic()
             async with self._failing(served):
-                return await scoring.score(served.http, ids, top)
+                scored = await scoring.score(served.http, ids, top)
+            return replace(scored, timing=Timing(waited, time.monotonic() - began))
 
     async def _load(self) -> Served:
         """A new process, with a new key."""

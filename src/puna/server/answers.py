@@ -110,7 +110,7 @@ class Answer:
                 return
             async for n, event in events:
                 if isinstance(event, Receipt):
-                    choices[n].receipt = event
+                    choices[n].end(event)
                 else:
                     pulse()
                     choices[n].add(event)
@@ -118,7 +118,7 @@ class Answer:
         yield self._whole(choices)
 
     def _events(self) -> AsyncGenerator[tuple[int, Delta | Receipt], None]:
-        return merged([turn.stream() for turn in self.turns])
+        return merged([turn.stream() for turn in self.turns], max(1, self.speaker.info.slots))
 
     async def _stream(
         self,
@@ -139,7 +139,7 @@ class Answer:
             choice = choices[n]
             records: Iterable[object]
             if isinstance(event, Receipt):
-                choice.receipt = event
+                choice.end(event)
                 left -= 1
                 if not left:
                     done([entry.ended for entry in choices])
@@ -169,6 +169,7 @@ class Answer:
             if request.extras.logprobs is not None:
                 scored, receipt = await turn.score(request.extras.logprobs)
                 echoed = tuple(zip(spelled, scored.tokens, strict=True))
+                choices[first].scored = scored.timing
                 if request.silent:
                     for choice in choices[first : first + request.n]:
                         choice.receipt = receipt
@@ -198,13 +199,18 @@ async def answer_to(
     """
     request = reading.read(dialect, value, attributes)
     accept(request)
-    streamed = (streams if request.stream is None else request.stream) and not request.silent
-    prepared = [await speaker.prepare(_ask(request, prompt, cap=cap)) for prompt in request.prompts]
+    wanted = streams if request.stream is None else request.stream
+    streamed = wanted and dialect.stream is not None and not request.silent
+    unused = () if streamed else tuple(f"{name} (the answer is not streamed)" for name in request.if_streamed)
+    if request.stream and not streamed:
+        unused += ("stream (there is nothing to stream)" if request.silent else "stream (this dialect does not)",)
+    ignored = (*request.ignored, *unused)
+    prepared = [await speaker.prepare(_ask(request, prompt, ignored, cap=cap)) for prompt in request.prompts]
     turns = tuple(turn.again(n) if n else turn for turn in prepared for n in range(request.n))
-    return Answer(speaker, dialect, request, facts, turns, streamed and dialect.stream is not None)
+    return Answer(speaker, dialect, request, facts, turns, streamed)
 
 
-def _ask(request: Request, prompt: Given, *, cap: bool) -> Ask:
+def _ask(request: Request, prompt: Given, ignored: tuple[str, ...], *, cap: bool) -> Ask:
     return Ask(
         prompt,
         request.sampling,
@@ -213,7 +219,7 @@ def _ask(request: Request, prompt: Given, *, cap: bool) -> Ask:
         extras=request.extras,
         cap=cap,
         open_end=request.open_end,
-        ignored=request.ignored,
+        ignored=ignored,
     )
 
 

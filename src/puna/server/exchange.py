@@ -154,6 +154,10 @@ class Exchanges:
         except ClientGoneError:
             exchange.status = exchange.status or CLIENT_LEFT
             exchange.note = f"{exchange.note} client left".lstrip()
+        except asyncio.CancelledError:
+            exchange.status = exchange.status or 503
+            exchange.note = f"{exchange.note} cut off, as the endpoint stopped".lstrip()
+            raise
         except Exception as error:  # noqa: BLE001  # the last place that can keep it from the client
             sentence = exchange.failed(error)
             if not exchange.status:

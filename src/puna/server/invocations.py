@@ -79,15 +79,23 @@ class Service:
     def __post_init__(self) -> None:
         self.quiet.set()
 
+    def check_open(self) -> None:
+        """Refuse what is new while the endpoint stops.
+
+        Raises:
+            EngineStoppedError: it does.
+        """
+        if self.draining:
+            raise EngineStoppedError("the endpoint is stopping; ask again once it is back")
+
     @contextmanager
     def accepted(self) -> Iterator[None]:
-        """One request more, while the block lasts.
+        """One request more, while the block lasts. It is accepted once all of it is here.
 
         Raises:
             EngineStoppedError: nothing new is taken any more.
         """
-        if self.draining:
-            raise EngineStoppedError("the endpoint is stopping; ask again once it is back")
+        self.check_open()
         self.running += 1
         self.quiet.clear()
         try:
@@ -165,9 +173,10 @@ class Invocations:
         for kind in call.strike.names:
             self.service.metrics.fault(kind)
         try:
+            self.service.check_open()
+            manner.check(scope, self.service)
+            body = await read_body(scope, receive, MAX_BODY)
             with self.service.accepted():
-                manner.check(scope, self.service)
-                body = await read_body(scope, receive, MAX_BODY)
                 await until_gone(exchange, receive, self._answer(call, body, call.strike.send(send)))
         except ClientGoneError as gone:
             self._keep(call, {"status": exchange.status or gone.status, "error": str(gone)})
@@ -255,9 +264,9 @@ class Invocations:
 
     def _done(self, call: Call, receipts: Sequence[Receipt]) -> None:
         call.exchange.note = _noted(call, note_of(receipts))
-        values = [receipt.as_json(prompts=self.service.prompts) for receipt in receipts]
-        more: dict[str, object] = {"choices": values[1:]} if len(values) > 1 else {}
-        self._keep(call, {"status": 200, **values[0], **more})
+        first, *others = receipts
+        more: dict[str, object] = {"choices": [other.outcome() for other in others]} if others else {}
+        self._keep(call, {"status": 200, **first.as_json(prompts=self.service.prompts), **more})
         for receipt in receipts:
             self.service.metrics.receipt(receipt)
 

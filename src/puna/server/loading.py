@@ -9,13 +9,12 @@ from puna.errors import EngineLoadingError
 from puna.server.answers import Speaker, Turn
 from puna.turn import Ask
 
-_NOBODY = EngineInfo("", "", context=0, slots=0)
-
 
 class Late:
-    """A speaker that comes later: ``put`` it here once its model is loaded."""
+    """A speaker that comes later: ``put`` it here once its model is loaded. expected: what is known of its engine before."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: EngineInfo) -> None:
+        self._expected = expected
         self._speaker: Speaker | None = None
 
     def put(self, speaker: Speaker) -> None:
@@ -23,14 +22,9 @@ class Late:
         self._speaker = speaker
 
     @property
-    def loaded(self) -> bool:
-        """Whether there is one."""
-        return self._speaker is not None
-
-    @property
     def info(self) -> EngineInfo:
-        """The speaker's, or nothing yet."""
-        return self._speaker.info if self._speaker else _NOBODY
+        """The speaker's, or what is expected of it."""
+        return self._speaker.info if self._speaker else self._expected
 
     async def prepare(self, ask: Ask) -> Turn:
         """The speaker's.

@@ -16,10 +16,11 @@ _Event = tuple[int, T | None, Exception | None]
 """Number of the stream, and what it gave, or how it failed; neither where it has ended."""
 
 
-async def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[tuple[int, T], None]:
+async def merged(streams: Sequence[AsyncGenerator[T, None]], at_once: int) -> AsyncGenerator[tuple[int, T], None]:
     """What the streams give, as it comes, each with its stream's number. All are closed when this one is.
 
-    The first error of any of them is raised here, and ends the others.
+    at_once: streams that are read at a time; the next one begins when one has ended, so that many of them leave room for
+    others in a queue between. The first error of any of them is raised here, and ends the others.
     """
     if len(streams) == 1:
         async with aclosing(streams[0]) as only:
@@ -27,7 +28,8 @@ async def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[t
                 yield 0, event
         return
     queue: asyncio.Queue[_Event[T]] = asyncio.Queue(AHEAD)
-    tasks = [asyncio.ensure_future(_pump(n, stream, queue)) for n, stream in enumerate(streams)]
+    gate = asyncio.Semaphore(at_once)
+    tasks = [asyncio.ensure_future(_pump(n, stream, queue, gate)) for n, stream in enumerate(streams)]
     left = len(tasks)
     try:
         while left:
@@ -44,8 +46,10 @@ async def merged(streams: Sequence[AsyncGenerator[T, None]]) -> AsyncGenerator[t
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _pump(n: int, stream: AsyncGenerator[T, None], queue: asyncio.Queue[_Event[T]]) -> None:
-    async with aclosing(stream):
+async def _pump(
+    n: int, stream: AsyncGenerator[T, None], queue: asyncio.Queue[_Event[T]], gate: asyncio.Semaphore
+) -> None:
+    async with aclosing(stream), gate:
         try:
             async for event in stream:
                 await queue.put((n, event, None))

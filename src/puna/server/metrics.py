@@ -40,8 +40,10 @@ class _Gauge:
 
 
 _GAUGES = {
-    "running": _Gauge("puna_requests_running", "Requests that an answer is being made for."),
-    "waiting": _Gauge("puna_requests_waiting", "Requests that wait for a slot."),
+    "running": _Gauge(
+        "puna_requests_running", "Requests that were accepted and have not ended, those that wait for a slot too."
+    ),
+    "waiting": _Gauge("puna_requests_waiting", "Answers that wait for a slot."),
     "slots": _Gauge("puna_slots", "Answers that can be made at a time."),
     "ready": _Gauge("puna_engine_ready", "1 when the engine can answer, else 0."),
     "restarts": _Gauge("puna_engine_restarts", "Restarts of the engine's process.", CounterMetricFamily),
@@ -85,15 +87,18 @@ class Metrics:
             return Histogram(f"puna_{name}_seconds", text, labels, buckets=buckets, registry=registry)
 
         self._requests = counter(
-            "requests", "Requests by route and HTTP status; 499: the client left.", "route", "status"
+            "requests",
+            "Requests by route and HTTP status; 499: the client left before the answer began.",
+            "route",
+            "status",
         )
-        self._prompt = counter("prompt_tokens", "Tokens of prompts.")
+        self._prompt = counter("prompt_tokens", "Tokens of prompts, of answers that were completed.")
         self._cached = counter("cached_tokens", "Tokens of prompts that came from the KV cache.")
         self._evaluated = counter("evaluated_tokens", "Tokens of prompts that the engine computed.")
-        self._output = counter("output_tokens", "Tokens that the model made.")
+        self._output = counter("output_tokens", "Tokens that the model made for answers that were completed.")
         self._faults = counter("faults", "Faults that were injected, by kind.", "kind")
         self._seconds = histogram("request", "From a request's first byte to its answer's last.", _REQUESTS, "route")
-        self._queue = histogram("queue", "Waited for a slot.", _WAITS)
+        self._queue = histogram("queue", "Waited for a slot, of answers that were completed.", _WAITS)
         self._first = histogram("time_to_first_token", "From a request's first byte to the first text.", _WAITS)
         self._gap = histogram("between_tokens", "From one text of an answer to the next.", _GAPS)
 

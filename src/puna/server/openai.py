@@ -60,11 +60,8 @@ class Completions:
 
     def accept(self, service: Service, request: Request) -> None:
         """A model that is served here; below an endpoint's name any, as SageMaker passes it on without a look."""
-        known = _models(service)
-        if not self.scoped and request.settings["model"] not in ("", *known):
-            raise ModelNotFoundError(
-                f"the model {str(request.settings['model'])[:80]!r} is not served here; served: {', '.join(known)}"
-            )
+        if not self.scoped:
+            _check_model(service, request.settings["model"])
 
     def chunked(self, answer: Answer) -> bool:
         """As the answer is."""
@@ -146,11 +143,12 @@ class Models:
         """``POST /tokenize``: the exact ids of a prompt, as the model would get them."""
         exchange_of(request.scope).route = "openai"
         try:
-            ids = await self._ids(value_of(await read_body(request.scope, request.receive, MAX_BODY)))
-            spelled = await self.service.speaker.spelled(ids)
+            body = value_of(await read_body(request.scope, request.receive, MAX_BODY))
+            ids = await self._ids(body)
+            spelled = await self.service.speaker.spelled(ids) if _wants_texts(body) else None
         except PunaError as error:
-            return error_response(_status(error), str(error), retry_after(error))
-        texts = [openai.spelled(data) for data in spelled]
+            return error_response(_status(error), str(error), retry_after(error), _code(error))
+        texts = None if spelled is None else [openai.spelled(data) for data in spelled]
         context = self.service.speaker.info.context
         return _json({"count": len(ids), "max_model_len": context, "tokens": list(ids), "token_strs": texts})
 
@@ -161,6 +159,7 @@ class Models:
             _refuse_body(f"but it has {unknown[0]!r:.80} too")
         if ("prompt" in body) == ("messages" in body):
             _refuse_body("but both came" if "prompt" in body else "but neither came")
+        _check_model(self.service, body.get("model") or "")
         prompt = _dialog(body["messages"]) if "messages" in body else body["prompt"]
         if not isinstance(prompt, str | Dialog) or not prompt:
             _refuse_body(f"and it must not be {'empty' if prompt == '' else reading.kind(prompt)}")
@@ -172,6 +171,19 @@ class Models:
     def _model(self, name: str) -> dict[str, object]:
         info = self.service.speaker.info
         return {"id": name, "object": "model", "created": 0, "owned_by": "puna", "max_model_len": info.context}
+
+
+def _check_model(service: Service, name: object) -> None:
+    known = _models(service)
+    if name not in ("", *known):
+        raise ModelNotFoundError(f"the model {str(name)[:80]!r} is not served here; served: {', '.join(known)}")
+
+
+def _wants_texts(body: object) -> bool:
+    wanted = body.get("return_token_strs") if isinstance(body, dict) else None
+    if not isinstance(wanted, bool | None):
+        raise InputError(f"return_token_strs must be true or false, not {reading.kind(wanted)}")
+    return wanted is not False
 
 
 def _dialog(given: object) -> Dialog:

@@ -59,7 +59,8 @@ def _read(given: Reading) -> Request:
         Extras(_logprobs(given), _schema(given.values.get("response_format"))),
         open_end="max_tokens" not in given.given,
         n=openai.choices_of(given),
-        ignored=(*given.ignored, *unused),
+        ignored=(*openai.ignored_of(given), *unused),
+        if_streamed=openai.if_streamed(given),
         settings=openai.settings_of(given),
     )
 
@@ -125,6 +126,10 @@ def _schema(given: object) -> str | None:
         raise InputError(
             f"response_format.json_schema has name, description, schema and strict, but not {unknown[0]!r:.80}"
         )
+    for name, kind in (("name", str), ("description", str), ("strict", bool)):
+        if inner.get(name) is not None and not isinstance(inner[name], kind):
+            wanted = "true or false" if kind is bool else "text"
+            raise InputError(f"response_format.json_schema.{name} must be {wanted}, not {reading.kind(inner[name])}")
     schema = inner.get("schema")
     if not isinstance(schema, dict):
         raise InputError(f"response_format.json_schema.schema must be an object, not {reading.kind(schema)}")

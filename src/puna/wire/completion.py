@@ -50,13 +50,14 @@ def _read(given: Reading) -> Request:
     return Request(
         prompts,
         replace(given.sampling, max_tokens=1) if silent else given.sampling,
-        given.given,
+        given.given | {"max_tokens"} if silent else given.given,
         stream,
         Extras(logprobs),
         n=n,
         echo=echo,
         silent=silent,
-        ignored=given.ignored,
+        ignored=openai.ignored_of(given),
+        if_streamed=openai.if_streamed(given),
         settings=openai.settings_of(given),
     )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from puna.generation import NO_EXTRAS, Delta, Extras, Logprob, Receipt, Sampling
+from puna.generation import NO_EXTRAS, Delta, Extras, Logprob, Receipt, Sampling, Timing
 from puna.messages import Dialog
 
 Given = str | Dialog | tuple[int, ...]
@@ -40,7 +40,8 @@ class Request:
 
     stream: None where it does not say. open_end: it sets no longest answer, and its dialect means what the window leaves. n:
     answers to each prompt. echo: the prompt is part of the answer. silent: no token is asked for, only the prompt's
-    probabilities. ignored: fields that were accepted and have no effect. settings: what only its dialect's answers need to know.
+    probabilities. ignored: fields that were accepted and have no effect; if_streamed: those that have one only in a stream.
+    settings: what only its dialect's answers need to know.
     """
 
     prompts: tuple[Given, ...]
@@ -53,6 +54,7 @@ class Request:
     echo: bool = False
     silent: bool = False
     ignored: tuple[str, ...] = ()
+    if_streamed: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -69,8 +71,9 @@ class Facts:
 class Choice:
     """One of the answers to a request, as it grows.
 
-    prompt: the prompt, where the answer repeats it. texts: as they came; length: their characters. echoed: its tokens, spelled, where they were scored; the first has no
-    probability. receipt: None until it has ended.
+    prompt: the prompt, where the answer repeats it. texts: as they came; length: their characters. echoed: the prompt's tokens,
+    spelled, where they were scored; the first has no probability. scored: the time that this took. receipt: None until it has
+    ended.
     """
 
     index: int
@@ -80,6 +83,7 @@ class Choice:
     tokens: list[Logprob] = field(default_factory=list)
     receipt: Receipt | None = None
     echoed: tuple[tuple[bytes, Logprob | None], ...] = ()
+    scored: Timing | None = None
 
     def add(self, delta: Delta) -> None:
         """New text."""
@@ -87,10 +91,20 @@ class Choice:
         self.length += len(delta.text)
         self.tokens += delta.logprobs
 
+    def end(self, receipt: Receipt) -> None:
+        """It is complete."""
+        self.receipt = receipt if self.scored is None else replace(receipt, scored=self.scored)
+
     @property
     def text(self) -> str:
         """All of its text so far."""
         return "".join(self.texts)
+
+    @property
+    def generated(self) -> int:
+        """How many tokens the model made; that is more than there are in ``tokens`` where several make one character."""
+        usage = self.ended.usage
+        return usage.output if usage else len(self.tokens)
 
     @property
     def ended(self) -> Receipt:

@@ -38,7 +38,7 @@ DIALECT = Dialect(
     name="hf",
     title="Hugging Face inference toolkit",
     source="aws/sagemaker-huggingface-inference-toolkit (69bc5ef)",
-    fields=inputs.fields(stop="stop_strings"),
+    fields=inputs.fields(streams=inputs.NO_STREAM, stop="stop_strings"),
     defaults=inputs.defaults(20),
     read=_read,
     fits=lambda *_: False,

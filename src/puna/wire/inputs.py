@@ -31,14 +31,18 @@ _SAMPLES = "true samples; without it every answer is greedy, whatever the temper
 IMPLIED = "false is greedy; where it is not given, a temperature, top_p or top_k means true"
 
 
-def fields(*own: Field, samples: str = _SAMPLES, stop: str = "stop") -> tuple[Field, ...]:
+_STREAMS = "one record per token; the route decides where it is not given"
+NO_STREAM = "it does not stream; the whole answer comes as one record"
+
+
+def fields(*own: Field, samples: str = _SAMPLES, streams: str = _STREAMS, stop: str = "stop") -> tuple[Field, ...]:
     """The fields of one such dialect: the common ones, and its own.
 
-    samples: what it makes of ``do_sample``. stop: its name for stop texts.
+    samples, streams: what it makes of ``do_sample`` and ``stream``. stop: its name for stop texts.
     """
     return (
         Field("inputs", "a prompt as somebody wrote it", type="text"),
-        Field("stream", "one record per token; the route decides where it is not given", type="flag"),
+        Field("stream", streams, type="flag"),
         Field("parameters.max_new_tokens", "longest answer, in tokens", "max_tokens"),
         Field("parameters.do_sample", samples, type="flag"),
         Field("parameters.temperature", "of sampling", "temperature"),

@@ -29,13 +29,15 @@ NO_EULA = (
 def _read(given: Reading) -> Request:
     if given.attributes.get(EULA, "").lower() != "true":
         raise InputError(NO_EULA)
+    prompts, full = _prompts(given), reading.flag_of(given, "parameters.return_full_text")
+    unused = ("parameters.return_full_text (a dialog is no text)",) if full and isinstance(prompts[0], Dialog) else ()
     return Request(
-        _prompts(given),
+        prompts,
         given.sampling,
         given.given,
         reading.flag_of(given, "stream"),
-        ignored=given.ignored,
-        settings={"return_full_text": reading.flag_of(given, "parameters.return_full_text")},
+        ignored=(*given.ignored, *unused),
+        settings={"return_full_text": full},
     )
 
 
@@ -76,7 +78,7 @@ DIALECT = Dialect(
     source="AWS, Llama 2 in SageMaker JumpStart (2023-07-18)",
     fields=(
         Field("inputs", "a prompt as somebody wrote it, or a list of dialogs", type="text or list"),
-        Field("stream", "it does not stream; the whole answer comes as one record", type="flag"),
+        Field("stream", inputs.NO_STREAM, type="flag"),
         Field("parameters.max_new_tokens", "longest answer, in tokens", "max_tokens"),
         Field("parameters.temperature", "0 is greedy", "temperature"),
         Field("parameters.top_p", "nucleus; 1 is off", "top_p"),

@@ -35,7 +35,7 @@ def _token(token: Logprob, text: str) -> dict[str, object]:
 def _details(choice: Choice, request: Request) -> dict[str, object]:
     return {
         "finish_reason": finish_of(choice),
-        "generated_tokens": len(choice.tokens),
+        "generated_tokens": choice.generated,
         "inputs": request.prompts[0],
     }
 

@@ -49,14 +49,25 @@ def settings_of(given: Reading) -> dict[str, object]:
     options = given.values.get("stream_options", {})
     if not isinstance(options, dict) or not options.keys() <= {"include_usage", "include_obfuscation"}:
         raise InputError(f'stream_options must be an object such as {{"include_usage": true}}, not {options!r:.200}')
-    usage = options.get("include_usage", False)
-    if not isinstance(usage, bool):
-        raise InputError(f"stream_options.include_usage must be true or false, not {reading.kind(usage)}")
+    for name, flag in options.items():
+        if not isinstance(flag, bool):
+            raise InputError(f"stream_options.{name} must be true or false, not {reading.kind(flag)}")
     model = given.values.get("model", "")
     if not isinstance(model, str) or len(model) > MAX_MODEL:
         came = f"{len(model)} of them" if isinstance(model, str) else reading.kind(model)
         raise InputError(f"model must be text of at most {MAX_MODEL} characters, not {came}")
-    return {"include_usage": usage, "model": model}
+    return {"include_usage": options.get("include_usage", False), "model": model}
+
+
+def ignored_of(given: Reading) -> tuple[str, ...]:
+    """Fields that were accepted and have no effect: also padding against eavesdroppers, of which there is none on loopback."""
+    obscured = "include_obfuscation" in dict(given.values.get("stream_options", {}))  # type: ignore[call-overload]
+    return (*given.ignored, *(["stream_options.include_obfuscation"] if obscured else []))
+
+
+def if_streamed(given: Reading) -> tuple[str, ...]:
+    """Fields that have an effect only in a stream."""
+    return ("stream_options",) if "stream_options" in given.values else ()
 
 
 def choices_of(given: Reading) -> int:

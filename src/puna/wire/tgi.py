@@ -42,7 +42,9 @@ FIELDS = inputs.fields(*_OWN_FIELDS, samples=inputs.IMPLIED)
 
 def _read(given: Reading, *, implied: bool = True) -> Request:
     top = reading.number_of(given, "parameters.top_n_tokens")
-    return inputs.request(given, Extras(logprobs=top or 0), implied=implied)
+    request = inputs.request(given, Extras(logprobs=top or 0), implied=implied)
+    told = top is None or request.settings["details"]
+    return replace(request, if_streamed=() if told else ("parameters.top_n_tokens",))
 
 
 def _token(token: Logprob, text: str) -> dict[str, object]:
@@ -59,7 +61,7 @@ def _whole(facts: Facts, request: Request, choices: Sequence[Choice]) -> object:
     if request.settings["details"]:
         body["details"] = {
             "finish_reason": finish_of(choice),
-            "generated_tokens": len(choice.tokens),
+            "generated_tokens": choice.generated,
             "seed": choice.ended.sampling.seed,
             "prefill": [],
             "tokens": [_token(token, text) for token, text in texts(choice)],
@@ -86,7 +88,7 @@ class _Stream:
         usage = choice.ended.usage
         details = {
             "finish_reason": finish_of(choice),
-            "generated_tokens": len(choice.tokens),
+            "generated_tokens": choice.generated,
             "seed": choice.ended.sampling.seed,
             "input_length": usage.prompt if usage else None,
         }
