@@ -31,8 +31,14 @@ clients: .venv/developing  ## Every AWS and OpenAI client against the endpoint, 
 docs: .venv/developing  ## The pages that are made from tables: docs/lint.md, docs/families.md, docs/dialects.md
 	@$(BIN)/python docs/generate.py
 
+fuzz: .venv/developing  ## A hundred thousand hostile inputs: no server error, no hang, no growth (4 minutes)
+	@$(BIN)/python -m benchmarks.fuzz --inputs 100000
+
+soak: .venv/developing  ## Ten minutes of 64 mixed clients: nothing lost or mixed up, memory level
+	@$(BIN)/python benchmarks/soak.py
+
 bench: .venv/benchmarking  ## Every benchmark; the last line of each is JSON
-	@for file in startup endpoint sharing scenarios prompts pruning; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
+	@for file in startup endpoint carrying sharing scenarios prompts pruning; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
 
 clean:  ## Remove .venv and what tools leave behind
 	rm -rf .venv .clients .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
@@ -59,4 +65,4 @@ clean:  ## Remove .venv and what tools leave behind
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
-.PHONY: help demo serve test lint clients docs bench clean
+.PHONY: help demo serve test lint clients docs fuzz soak bench clean

@@ -23,7 +23,7 @@ from puna.turn import Ask, Turn
 LONGEST_TOKEN = 256
 """Characters that one token stands for, at the very most: vocabularies have runs of spaces and of dashes that long."""
 
-LONG_PROMPT = 20_000
+LONG_PROMPT = 4_000
 """Characters from which a prompt is read in a thread; below, a thread costs more than the reading."""
 
 

@@ -104,6 +104,7 @@ class EndpointError(EngineError):
 def unknown(kind: str, given: object, known: Iterable[str]) -> str:
     """A sentence that refuses an unknown name, suggests the nearest known one and lists them all."""
     names = sorted(map(str, known))
-    near = difflib.get_close_matches(str(given), names, n=1)
+    shown = str(given)[:80]
+    near = difflib.get_close_matches(shown, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {str(given)[:80]!r}.{hint} Known: {', '.join(names)}"
+    return f"unknown {kind} {shown!r}.{hint} Known: {', '.join(names)}"

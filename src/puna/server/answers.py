@@ -164,7 +164,8 @@ class Answer:
         for first in range(0, len(choices), request.n):
             turn, given = self.turns[first], request.prompts[first // request.n]
             ids = turn.prompt.ids
-            spelled = await self.speaker.spelled(ids) if ids else []
+            wanted = not isinstance(given, str) or request.extras.logprobs is not None
+            spelled = await self.speaker.spelled(ids) if wanted else []
             echoed: tuple[tuple[bytes, Logprob | None], ...] = ()
             if request.extras.logprobs is not None:
                 scored, receipt = await turn.score(request.extras.logprobs)
