@@ -4,10 +4,10 @@ Method: the scripted engine, which has its whole answer at once, behind puna; be
 a bare ASGI function, which send the very chunks that puna sent, read off it beforehand. All run under puna's uvicorn
 settings and event loop, each in a process of its own on one core. The client has another core: it writes requests to plain sockets and
 counts bytes, which are checked. 1, 32 and 256 streams at a time (16 requests one after the other, 1 each, 1 each), rows in
-turn, in an order that changes round by round. Two ways: *at once*, where nothing waits, so that the event loop puts hundreds of
-records into one write; *one by one*, where every record waits for a turn of the loop, as with a real engine, so that each
-is a write of its own. records/s: medians of the rounds. us: processor time of the server per record, user and system, all
-rounds. over Starlette: the median of the rounds' ratios of records/s.
+turn, in an order that changes round by round. Two ways: *at once*, where nothing waits, so that one answer goes out before the next;
+*one by one*, where every record waits for a turn of the event loop, as with a real engine, so that the streams take turns. records/s:
+medians of the rounds. us: processor time of the server per record, user and system, all rounds. over Starlette: the median
+of the rounds' ratios of records/s.
 
 Run: python benchmarks/carrying.py [--rounds N] [--words N]. The last line is JSON.
 """

@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import struct
+from contextlib import suppress
 
 import pytest
 from starlette.types import Message
@@ -171,3 +172,27 @@ def test_leaving_cancels_the_work_once_and_waits_for_its_cleanup() -> None:
     with pytest.raises(ClientGoneError):
         asyncio.run(until_gone(Exchange("id", "POST", "/", print), receive, work()))
     assert steps == ["cleanup 0", "cleanup 1", "cleanup 2"]
+
+
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket", b"TLS/1.0"])
+def test_an_offer_to_upgrade_is_passed_over_and_the_body_is_read(live: Live, offer: bytes) -> None:
+    """Java's client offers h2c with every first request (RFC 9110, section 7.8)."""
+    answer = live.raw(
+        b"POST /invocations HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: "
+        + offer
+        + b"\r\n"
+        b'HTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 16\r\n\r\n{"prompt": "Hi"}'
+    )
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'{"outputs": ["Ein Lama' in answer
+
+
+def test_a_head_without_end_is_refused(live: Live) -> None:
+    with live.connect() as sock:
+        sock.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 200_000)
+        received = b""
+        with suppress(ConnectionResetError):  # for what was sent after the refusal
+            while chunk := sock.recv(65536):
+                received += chunk
+    assert received.startswith(b"HTTP/1.1 4") or not received
+    assert live.http.get("/ping").status_code == 200
