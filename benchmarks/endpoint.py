@@ -53,13 +53,12 @@ from puna.server.app import create_app
 from puna.server.listen import address_of, bind, listening, run
 from puna.turn import Ask
 
-SLOTS, CONTEXT, ENDPOINT = 8, 2048, "bench"
+SLOTS, CONTEXT, ENDPOINT, TARGETS = 8, 2048, "bench", {1: 0.97, 8: 0.95}
 STREAMS = {1: 4, 8: 3, 32: 1}
 """Streams at a time, and how many of their rounds one round is: few tokens are soon made."""
 
 QUESTIONS = [f"Tell me a long story about llama number {n} in the mountains." for n in range(max(STREAMS))]
 PROMPTS = [f"<s>[INST] {question} [/INST]" for question in QUESTIONS]
-TARGETS = {1: 0.97, 8: 0.95}
 
 _TEXT = re.compile(rb'"content": ?"(?!")|"outputs"')
 """A record with text in it: the first chunk of OpenAI's names the role, the last ones tell the end and the usage."""

@@ -7,7 +7,7 @@ import pytest
 from puna import config
 from puna.chat import Spine
 from puna.engines.scripted import Scripted
-from puna.errors import ContextWindowError, DialogError, NoRoomError
+from puna.errors import ContextWindowError, DialogError, InputError, NoRoomError
 from puna.formats import catalog
 from puna.formats.understand import RAW
 from puna.generation import Delta, Receipt, Sampling, Written
@@ -221,3 +221,20 @@ def test_messages_that_the_format_would_leave_out_are_refused():
         prepared(dialog_of([{"role": role, "content": text} for role, text in late]), on=spine("llama2"))
     # In a family that moves it, it is told.
     assert prepared(dialog_of([{"role": r, "content": t} for r, t in late]), on=spine("deepseek-v3")).findings
+
+
+@pytest.mark.parametrize("prompt", ["x" * (4096 * 64 + 1), dialog_of([{"role": "user", "content": ""}] * 4097)])
+def test_what_cannot_fit_is_refused_before_it_is_read(prompt):
+    with pytest.raises(
+        InputError, match="but the context window holds 4096 tokens, for which at most 262144 characters in 4096 texts"
+    ):
+        prepared(prompt)
+
+
+def test_a_prompt_that_fills_the_window_has_no_room_for_an_open_end():
+    on = spine("chatml")
+    text = " ".join(["word"] * 4200)
+    with pytest.raises(
+        ContextWindowError, match=r"has 42\d\d tokens, but the context window holds 4096 and an answer needs one more"
+    ):
+        asyncio.run(on.prepare(Ask(dialog_of([{"role": "user", "content": text}]), open_end=True)))

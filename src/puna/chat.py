@@ -20,8 +20,8 @@ from puna.generation import MAX_SEED, Prompt, Sampling, Written
 from puna.messages import Dialog
 from puna.turn import Ask, Turn
 
-LONGEST_TOKEN = 256
-"""Characters that one token stands for, at the very most: vocabularies have runs of spaces and of dashes that long."""
+CHARACTERS_PER_TOKEN = 64
+"""A prompt of more characters than so many for each token of the window is not even read; text has 2 to 5."""
 
 LONG_PROMPT = 4_000
 """Characters from which a prompt is read in a thread; below, a thread costs more than the reading."""
@@ -71,7 +71,7 @@ class Spine:
                 findings = (*findings, *_capped(ask, room))
                 sampling = replace(sampling, max_tokens=room)
             elif ask.open_end:
-                raise ContextWindowError(len(ids), 1, self.info.context)
+                raise ContextWindowError(len(ids), 0, self.info.context)
             elif sampling.max_tokens > room:
                 understood, ids, dropped = await self._fitted(ask, len(ids))
                 findings = understood.findings
@@ -153,11 +153,12 @@ class Spine:
         if self.format is None or isinstance(ask.prompt, tuple) or ask.policy != "none":
             return
         texts = [m.content for m in ask.prompt] if isinstance(ask.prompt, Dialog) else [ask.prompt]
-        size, most = sum(map(len, texts)), self.info.context * LONGEST_TOKEN
-        if size > most:
+        size, context = sum(map(len, texts)), self.info.context
+        if size > context * CHARACTERS_PER_TOKEN or len(texts) > context:
             raise InputError(
-                f"the prompt has {size} characters, but the context window holds {self.info.context} tokens, at most {most} "
-                "characters; shorten the prompt, or serve the model with a larger --context"
+                f"the prompt has {size} characters in {len(texts)} texts, but the context window holds {context} tokens, for which "
+                f"at most {context * CHARACTERS_PER_TOKEN} characters in {context} texts are read; shorten the prompt, or serve the "
+                "model with a larger --context"
             )
 
     async def _understood(self, ask: Ask) -> Understood:

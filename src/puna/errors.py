@@ -45,9 +45,10 @@ class ContextWindowError(InputError):
             if room > 0
             else "shorten the prompt, or serve the model with a larger --context"
         )
+        asked = f" and {max_tokens} more were asked for: together {prompt_tokens + max_tokens}" if max_tokens else ""
+        leaves = "" if max_tokens else " and an answer needs one more"
         super().__init__(
-            f"the prompt has {prompt_tokens} tokens and {max_tokens} more were asked for: together "
-            f"{prompt_tokens + max_tokens}, but the context window holds {context}; {mend}"
+            f"the prompt has {prompt_tokens} tokens{asked}, but the context window holds {context}{leaves}; {mend}"
         )
 
 

@@ -5,7 +5,7 @@ Knows engines and receipts; no format. The spine (``puna.chat``) makes turns.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -65,6 +65,12 @@ class Turn:
     dropped: tuple[Dropped, ...] = ()
     extras: Extras = NO_EXTRAS
     ignored: tuple[str, ...] = ()
+
+    def facts(self, *, prompts: bool) -> Mapping[str, object]:
+        """What its receipt will tell, but for how it ends."""
+        receipt = self._receipt(End(Finish.UNKNOWN, None))
+        ends = {*receipt.outcome(), "scored"}
+        return {name: value for name, value in receipt.as_json(prompts=prompts).items() if name not in ends}
 
     def again(self, n: int) -> Turn:
         """The same turn, but for a seed that is ``n`` higher: another answer to the same prompt."""

@@ -57,6 +57,9 @@ class Turn:
     format: str
     prompt: Prompt = PROMPT
 
+    def facts(self, *, prompts: bool) -> dict[str, object]:
+        return {"sampling": self.sampling.as_json(), "told_prompts": prompts}
+
     def again(self, n: int) -> Turn:
         return replace(self, sampling=replace(self.sampling, seed=(self.sampling.seed or 0) + n))
 

@@ -81,6 +81,10 @@ ODD = [
     (b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
     (b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", b"400"),
     (b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"400"),
+    (
+        b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"400",
+    ),
     (b"GET /p\xc3\xa4th HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"40"),
     (b"GET /ping HTTP/1.1\r\nConnection: close\r\n\r\n", b"400"),  # RFC 9112, 3.2: no Host
     (b"GET /ping HTTP/1.0\r\n\r\n", b"200"),

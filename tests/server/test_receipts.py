@@ -48,6 +48,7 @@ def test_a_broken_stream_has_one_too(live: Live) -> None:
     live.speaker.script = ["a", EngineError("it broke")]
     response = live.http.post(STREAM, content=b'{"prompt": "Hi"}')
     receipt = live.http.get(response.headers["x-puna-receipt"]).json()
+    assert receipt["sampling"]["seed"] == 7
     assert receipt == {
         "id": response.headers["x-amzn-requestid"],
         "endpoint": ENDPOINT,
@@ -56,6 +57,8 @@ def test_a_broken_stream_has_one_too(live: Live) -> None:
         "limits": receipt["limits"],
         "status": 200,
         "error": "it broke",
+        "sampling": receipt["sampling"],
+        "told_prompts": False,
     }
 
 

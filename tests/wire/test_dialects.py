@@ -160,7 +160,7 @@ def test_containers_of_hugging_face_are_greedy_unless_asked(name: str) -> None:
     assert read(name, {"inputs": "Hi", "parameters": {"do_sample": True}}).sampling.temperature == 1
     sampled = Sampling(temperature=1, top_p=0.5, top_k=0, max_tokens=DIALECTS[name].defaults.max_tokens)
     assert read(name, {"inputs": "Hi", "parameters": {"do_sample": True, "top_p": 0.5}}).sampling == sampled
-    greedy = read(name, {"inputs": "Hi", "parameters": {"do_sample": False, "temperature": 0.7}})
+    greedy = read(name, {"inputs": "Hi", "parameters": {"do_sample": False, "temperature": 1.0}})
     assert greedy.sampling.temperature == 0
     assert greedy.ignored == ("parameters.temperature (do_sample is false)",)
 
@@ -440,7 +440,12 @@ def test_log_probabilities_of_completions() -> None:
         "text_offset": [0, 2, 3, 3],
         "token_logprobs": [-0.5, -0.25, -1.0, -0.125],
         "tokens": ["Hi", " ", "bytes:\\xf0\\x9f", "bytes:\\xa6\\x99"],
-        "top_logprobs": [{"Hi": -0.5, "Ho": -1.5}, {" ": -0.25}, {}, {}],
+        "top_logprobs": [
+            {"Hi": -0.5, "Ho": -1.5},
+            {" ": -0.25},
+            {"bytes:\\xf0\\x9f": -1.0},
+            {"bytes:\\xa6\\x99": -0.125},
+        ],
     }
     chunks: Any = records(DIALECTS["completion"], request)
     columns = [chunk["choices"][0]["logprobs"] for chunk in chunks if chunk["choices"][0]["logprobs"]]

@@ -36,6 +36,9 @@ class Turn(Protocol):
     def format(self) -> str:
         """Format in which the engine gets it."""
 
+    def facts(self, *, prompts: bool) -> Mapping[str, object]:
+        """What its receipt will tell, but for how it ends."""
+
     def again(self, n: int) -> Turn:
         """Another answer to the same prompt."""
 

@@ -150,6 +150,13 @@ class Exchanges:
             await send(message)
 
         try:
+            if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+                # Two lengths of one body: what another program on the way takes for the next request (RFC 9112, 6.3).
+                sentence = "a request must not have both Content-Length and Transfer-Encoding; send one of them"
+                await aws.error(400, "ValidationError", sentence, headers={"connection": "close"})(
+                    scope, receive, tagged
+                )
+                return
             await self.app(scope, receive, tagged)
         except ClientGoneError:
             exchange.status = exchange.status or CLIENT_LEFT

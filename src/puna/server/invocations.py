@@ -108,12 +108,17 @@ class Service:
 
 @dataclass(slots=True)
 class Call:
-    """One invocation under way. dialect: known once the body was read; before, that of a body of no known shape."""
+    """One invocation under way. dialect: known once the body was read; before, that of a body of no known shape.
+
+    faults: those that have struck, or will. known: what a receipt can tell before the answer has ended.
+    """
 
     scope: Scope
     exchange: Exchange
     dialect: Dialect
     strike: Strike
+    faults: tuple[str, ...] = ()
+    known: Mapping[str, object] = field(default_factory=dict)
 
 
 class Manner(Protocol):
@@ -170,8 +175,6 @@ class Invocations:
         call = Call(
             scope, exchange, dialects.DIALECTS.get(name, dialects.DEFAULT), self.service.faults.pick(manner.kind)
         )
-        for kind in call.strike.names:
-            self.service.metrics.fault(kind)
         try:
             self.service.check_open()
             manner.check(scope, self.service)
@@ -179,7 +182,7 @@ class Invocations:
             with self.service.accepted():
                 await until_gone(exchange, receive, self._answer(call, body, call.strike.send(send)))
         except ClientGoneError as gone:
-            self._keep(call, {"status": exchange.status or gone.status, "error": str(gone)})
+            self._keep(call, {"status": exchange.status or gone.status, "error": str(gone), **call.known})
             raise
         except Exception as error:
             if exchange.status:
@@ -191,7 +194,7 @@ class Invocations:
         # A sentence that quotes a huge value is cut.
         cut = f"{sentence[:MAX_SENTENCE]} ..." if len(sentence) > MAX_SENTENCE else sentence
         response = self.manner.refusal(call, error, cut, _named(call))
-        self._keep(call, {"status": response.status_code, "error": cut})
+        self._keep(call, {"status": response.status_code, "error": cut, **call.known})
         call.exchange.note = _noted(call, cut)
         await response(call.scope, receive, send)
 
@@ -200,8 +203,10 @@ class Invocations:
         first = service.limits.invocation if manner.timed else 0
         try:
             async with asyncio.timeout(first or None) as limit:
+                self._struck(call)
                 await call.strike.before()
                 answer = await self._prepared(call, body)
+                call.known = answer.turns[0].facts(prompts=service.prompts)
                 headers = {**manner.head(answer), "x-puna-prompt": answer.origin, **_named(call)}
                 pulse = Pulse(service.metrics, call.exchange.began)
                 records = call.strike.records(answer.records(partial(self._done, call), pulse))
@@ -216,6 +221,12 @@ class Invocations:
             raise ContainerFault(0, TIMED_OUT) from None
         await _start(send, {**headers, "content-length": str(len(whole))})
         await send({"type": "http.response.body", "body": whole})
+
+    def _struck(self, call: Call) -> None:
+        """From here on the faults are in force; what was refused before was not their doing."""
+        call.faults = call.strike.names
+        for kind in call.faults:
+            self.service.metrics.fault(kind)
 
     async def _prepared(self, call: Call, body: bytes) -> Answer:
         manner, service = self.manner, self.service
@@ -257,7 +268,7 @@ class Invocations:
                 told = StreamFault("ModelInvocationTimeExceeded", STREAM_TIMED_OUT)
             sentence = _sentence(call.exchange, told)
             call.exchange.note = _noted(call, f"broken: {sentence}")
-            self._keep(call, {"status": 200, "error": sentence})
+            self._keep(call, {"status": 200, "error": sentence, **call.known})
             last = self.manner.broken(call, told, sentence)
             await send({"type": "http.response.body", "body": last, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -275,7 +286,7 @@ class Invocations:
             "id": call.exchange.id,
             "endpoint": self.service.endpoint,
             "dialect": call.dialect.name,
-            "faults": list(call.strike.names),
+            "faults": list(call.faults),
             "limits": {"context": self.service.speaker.info.context, **self.service.limits.as_json()},
         }
         self.service.receipts.put(call.exchange.id, {**known, **facts})
@@ -303,12 +314,12 @@ async def _start(send: Send, headers: Mapping[str, str]) -> None:
 
 def _named(call: Call) -> dict[str, str]:
     told = {"x-puna-receipt": path_of(call.exchange.id), "x-puna-dialect": call.dialect.name}
-    return {**told, "x-puna-faults": ", ".join(call.strike.names)} if call.strike.names else told
+    return {**told, "x-puna-faults": ", ".join(call.faults)} if call.faults else told
 
 
 def _noted(call: Call, note: str) -> str:
     """For the log line, which also says what was made on purpose."""
-    return f"faults: {', '.join(call.strike.names)}; {note}" if call.strike.names else note
+    return f"faults: {', '.join(call.faults)}; {note}" if call.faults else note
 
 
 def _sentence(exchange: Exchange, error: Exception) -> str:

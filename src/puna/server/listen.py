@@ -72,8 +72,10 @@ class _Handler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line, whatever it is."""
-        self._log(f"uvicorn: {record.getMessage()}")
+        """One line, whatever it is, but nothing of an upgrade that was offered: it is passed over, and rightly so."""
+        said = record.getMessage()
+        if "upgrade request" not in said and "WebSocket" not in said:
+            self._log(f"uvicorn: {said}")
 
 
 class _Server(uvicorn.Server):

@@ -7,6 +7,7 @@ read 2026-11-22.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -26,6 +27,9 @@ from puna.server.invocations import MAX_BODY, Call, Service
 from puna.turn import Ask
 from puna.wire import chat, openai, reading
 from puna.wire.dialect import Request
+
+MANY = 4000
+"""Tokens from which it takes a thread to write them down."""
 
 
 class ModelNotFoundError(InputError):
@@ -148,9 +152,14 @@ class Models:
             spelled = await self.service.speaker.spelled(ids) if _wants_texts(body) else None
         except PunaError as error:
             return error_response(_status(error), str(error), retry_after(error), _code(error))
-        texts = None if spelled is None else [openai.spelled(data) for data in spelled]
         context = self.service.speaker.info.context
-        return _json({"count": len(ids), "max_model_len": context, "tokens": list(ids), "token_strs": texts})
+
+        def told() -> Response:
+            texts = None if spelled is None else [openai.spelled(data) for data in spelled]
+            return _json({"count": len(ids), "max_model_len": context, "tokens": list(ids), "token_strs": texts})
+
+        # A long one in a thread, so that nobody's stream stands still for it.
+        return told() if len(ids) < MANY else await asyncio.to_thread(told)
 
     async def _ids(self, body: object) -> tuple[int, ...]:
         if not isinstance(body, dict):

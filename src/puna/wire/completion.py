@@ -115,7 +115,11 @@ class _Table:
         columns["text_offset"].append(self._offset)
         columns["tokens"].append(openai.spelled(data))
         columns["token_logprobs"].append(token.logprob if token else None)
-        tops = {name: other.logprob for name, other in openai.alternatives(token)} if token and top else None
+        tops: dict[str, float] | None = None
+        if token and top:  # the token itself is always among them, as at OpenAI
+            tops = {name: other.logprob for name, other in openai.alternatives(token)} | {
+                openai.spelled(data): token.logprob
+            }
         columns["top_logprobs"].append(tops)
         self._partial += data
         try:

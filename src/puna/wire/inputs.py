@@ -28,7 +28,7 @@ def defaults(max_tokens: int) -> Sampling:
 
 
 _SAMPLES = "true samples; without it every answer is greedy, whatever the temperature"
-IMPLIED = "false is greedy; where it is not given, a temperature, top_p or top_k means true"
+IMPLIED = "true samples; so does any temperature but 1, a top_p below 1, or a top_k above 0, whatever this says"
 
 
 _STREAMS = "one record per token; the route decides where it is not given"
@@ -88,11 +88,15 @@ def request(given: Reading, extras: Extras = TOKENS, *, implied: bool = False) -
     )
 
 
+_OFF = Sampling(temperature=1.0, top_p=1.0, top_k=0)
+
+
 def _how(given: Reading, *, implied: bool) -> tuple[Sampling, tuple[str, ...]]:
     """The sampling, and the fields that have no effect on it."""
     samples = reading.flag_of(given, "parameters.do_sample")
     named = [name for name in _AT_RANDOM if name in given.given]
-    if samples or (samples is None and named and implied):
+    changes = any(getattr(given.sampling, name) != getattr(_OFF, name) for name in named)
+    if samples or (changes and implied):
         return given.sampling, ()
     why = "is false" if samples is False else "is not true"
     unused = tuple(f"parameters.{name} (do_sample {why})" for name in named)
