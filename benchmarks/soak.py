@@ -294,6 +294,7 @@ class Soak:
         self.known = known
         self.result = Result()
         self.over = threading.Event()
+        self.began = time.monotonic()
 
     def client(self, number: int) -> None:
         """One client: a question after the other."""
@@ -324,7 +325,8 @@ class Soak:
         result.cached += usage["cached"] > 1
         if found != known:
             result.mismatches.append(
-                f"question {question.number}, {question.dialect} {way}, {usage}: {found} is not {known}"
+                f"after {time.monotonic() - self.began:.1f} s, question {question.number}, {question.dialect} {way}, {usage}: "
+                f"{found} is not {known}"
             )
 
     def _leaving(self, rng: Random) -> None:
