@@ -232,7 +232,7 @@ class Figures:
 
 def _quartiles(values: Sequence[float]) -> list[float]:
     """Median, then the first and the third quartile."""
-    first, median, third = statistics.quantiles(values, method="inclusive") if len(values) > 1 else values * 3
+    first, median, third = statistics.quantiles(values, method="inclusive") if len(values) > 1 else [values[0]] * 3
     return [round(value, 3) for value in (median, first, third)]
 
 

@@ -18,7 +18,7 @@ from puna.engines import watch
 from puna.engines.completion import request
 from puna.engines.llamacpp import LlamaCpp
 from puna.errors import EngineLoadingError, EngineStoppedError, ModelFileError
-from puna.generation import Delta, End, Finish, Kind, Prompt, Sampling, Segment
+from puna.generation import Delta, End, Extras, Finish, Kind, Prompt, Sampling, Segment
 from puna.messages import Role, dialog_of
 from puna.turn import Ask
 
@@ -411,3 +411,22 @@ def test_the_engine_is_a_real_child_that_prints_nothing_on_our_terminal(model_ho
 
     with_spine(model_home, work)
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_else_is_in_a_batch_changes_nothing(model_home):
+    """A cold prompt alone, and one evaluated beside others: the same log-probabilities, so the same seed gives the same text."""
+    asked = "[INST] " + "Tell me about the sea and the mountains and the rivers. " * 9 + "[/INST]"
+    beside = [f"[INST] Number {n} of the stories of llamas and cats. " * (8 + n) + "[/INST]" for n in range(3)]
+
+    async def told(spine, prompt):
+        turn = await spine.prepare(Ask(prompt, Sampling(temperature=0, max_tokens=6), extras=Extras(logprobs=3)))
+        return [token async for event in turn.stream() if isinstance(event, Delta) for token in event.logprobs]
+
+    async def alone(spine):
+        return await told(spine, asked)
+
+    async def mixed(spine):
+        found, *_ = await asyncio.gather(told(spine, asked), *(told(spine, other) for other in beside))
+        return found
+
+    assert with_spine(model_home, alone, slots=4) == with_spine(model_home, mixed, slots=4)
