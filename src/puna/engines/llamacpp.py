@@ -35,6 +35,9 @@ NOTICE_SECONDS = 3.0
 """How much later than its connections a process's end is noticed, at most, on a busy machine."""
 WORKER = "puna.engines.worker"
 
+EXACT_SLOTS = 64
+"""From so many slots on a batch is so large that what else is in it changes the last digits (``worker.parameters``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class LlamaCppSettings:
@@ -151,7 +154,8 @@ class LlamaCpp:
         wanted = self.settings
         # In the build, and so in every receipt: a moved cache also changes the answers of later prompts that hit it.
         build = self._build + (f" cache_reuse={wanted.cache_reuse}" if wanted.cache_reuse else "")
-        control, reproducible = frozenset(wanted.control), wanted.cache_reuse == 0
+        control = frozenset(wanted.control)
+        reproducible = wanted.cache_reuse == 0 and wanted.slots < EXACT_SLOTS
         return EngineInfo(wanted.name, build, wanted.context, wanted.slots, control, wanted.bos, reproducible)
 
     async def close(self) -> None:

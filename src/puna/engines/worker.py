@@ -17,6 +17,9 @@ from typing import Any
 os.environ["GGML_NO_BACKTRACE"] = "1"
 
 
+LARGEST_BATCH = 63
+
+
 def parameters(settings: dict[str, Any]) -> Any:
     """llama.cpp's parameters. Reasons stand where a value is not its default (figures: 2 cores, SmolLM2-135M)."""
     import xllamacpp  # noqa: PLC0415  # after the environment is set, and only in this process
@@ -28,16 +31,14 @@ def parameters(settings: dict[str, Any]) -> Any:
     params.n_parallel = settings["slots"]
     params.n_ctx = settings["slots"] * settings["context"]
     params.kv_unified = False
-    # A dropped client is noticed between two batches: 64 frees a slot in prefill after 0.4 s, 256 after 1.5 s and
-    # more; a stream beside a long prefill stalls for one batch. It costs 7 % of prefill speed.
-    params.n_batch = params.n_ubatch = max(64, settings["slots"])  # it must hold a token of each slot
+    # A dropped client is noticed between two batches: 63 frees a slot in prefill after 0.4 s, 256 after 1.5 s and more; a stream
+    # beside a long prefill stalls for one batch. It costs 7 % of prefill speed. Not 64: from there on flash attention on CPUs
+    # takes another path for the tokens of one prompt in a batch, and log-probabilities move by 0.07 with what else is in it, so
+    # that the same seed told another story beside others. Below, they are equal to the last digit, cached or not.
+    params.n_batch = params.n_ubatch = max(LARGEST_BATCH, settings["slots"])  # it must hold a token of each slot
     # One stream is bound by memory, not by cores; batches and prefill gain from all of them.
     params.cpuparams.n_threads = settings["threads"]
     params.cpuparams_batch.n_threads = settings["batch_threads"]
-    # On CPUs llama.cpp's flash attention takes another path for 64 and more tokens of one prompt in a batch, so that log-probabilities
-    # move by 0.07 with what else is in it: the same seed told another story beside others. Off, they are equal to the last
-    # digit, and decoding at a depth of 2,000 tokens is 1.7 to 2.2 times as fast.
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.cache_ram_mib = 0  # default 8192: a host-side prompt cache that grows to 8 GiB
     params.verbosity = 1  # errors only, on stderr: the one place where the cause of a failed load is told
     params.endpoint_slots = True
