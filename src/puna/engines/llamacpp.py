@@ -36,7 +36,8 @@ NOTICE_SECONDS = 3.0
 WORKER = "puna.engines.worker"
 
 EXACT_SLOTS = 64
-"""From so many slots on a batch is so large that what else is in it changes the last digits (``worker.parameters``)."""
+"""From so many slots on a batch is so large that what else is in it changes the last digits (``worker.parameters``). So does a second
+thread for one stream: flash attention then splits long prompts between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class LlamaCpp:
         # In the build, and so in every receipt: a moved cache also changes the answers of later prompts that hit it.
         build = self._build + (f" cache_reuse={wanted.cache_reuse}" if wanted.cache_reuse else "")
         control = frozenset(wanted.control)
-        reproducible = wanted.cache_reuse == 0 and wanted.slots < EXACT_SLOTS
+        reproducible = wanted.cache_reuse == 0 and wanted.slots < EXACT_SLOTS and wanted.threads == 1
         return EngineInfo(wanted.name, build, wanted.context, wanted.slots, control, wanted.bos, reproducible)
 
     async def close(self) -> None:
