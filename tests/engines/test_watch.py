@@ -407,6 +407,7 @@ def test_a_log_that_cannot_be_written_ends_nothing():
         await watching.start()
         loader.lives[0].die()
         await until(lambda: watching.restarts == 1)
+        assert watching.ready
         await watching.close()
 
     asyncio.run(scenario())

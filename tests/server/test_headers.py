@@ -199,7 +199,7 @@ def test_boto3_reads_the_refusal(runtime: Any, operation: str) -> None:
 
 
 def test_boto3_may_send_what_is_offered(runtime: Any) -> None:
-    runtime.invoke_endpoint(
+    answer = runtime.invoke_endpoint(
         EndpointName=ENDPOINT,
         Body=BODY,
         Accept="application/json",
@@ -207,7 +207,9 @@ def test_boto3_may_send_what_is_offered(runtime: Any) -> None:
         TargetVariant="AllTraffic",
         InferenceId="call 1",
         PrefixAwareId="app",
-    )["Body"].read()
+    )
+    assert b"outputs" in answer["Body"].read()
+    assert answer["InvokedProductionVariant"] == "AllTraffic"
 
 
 def test_what_needs_s3_or_http2_is_refused_by_name(client: Callable[[str], Any], live: Live) -> None:
