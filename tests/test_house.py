@@ -52,7 +52,7 @@ def test_nothing_heavy_is_imported_by_import_puna():
 def test_the_pure_wings_import_no_effects():
     """formats, wire and dialog: no socket, clock, environment or file."""
     effects = {"os", "socket", "time", "datetime.datetime", "pathlib", "subprocess", "httpx", "random", "secrets"}
-    for wing in ("formats", "wire", "dialog"):
+    for wing in ("formats", "wire", "dialog", "context"):
         for file in (ROOT / "src" / "puna" / wing).glob("*.py"):
             names = {
                 alias.name for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))

@@ -16,8 +16,8 @@ from puna.errors import ContextWindowError, InputError
 from puna.formats.base import Writer
 from puna.formats.counting import PromptCounter
 from puna.formats.understand import RAW, Understood, as_written, for_endpoint, read, rendered
-from puna.generation import MAX_SEED, Prompt, Sampling, Written
-from puna.messages import Dialog
+from puna.generation import MAX_SEED, Kind, Prompt, Sampling, Segment, Written
+from puna.messages import Dialog, Role
 from puna.turn import Ask, Turn
 
 CHARACTERS_PER_TOKEN = 64
@@ -50,6 +50,11 @@ class Spine:
         self._make_counter = counter
         self._counter: PromptCounter | None = None
 
+    @property
+    def writes(self) -> str | None:
+        """Name of the format in which prompts are written; None where that is the endpoint's affair."""
+        return None if self.format is None else self.format.name
+
     async def prepare(self, ask: Ask) -> Turn:
         """Everything up to the first token.
 
@@ -68,7 +73,7 @@ class Spine:
                 raise InputError("the prompt must not be empty; give the text that the model shall continue")
             room = self.info.context - len(ids)
             if room > 0 and (ask.open_end or (ask.cap and sampling.max_tokens > room)):
-                findings = (*findings, *_capped(ask, room))
+                findings = (*findings, *ask.capped(room))
                 sampling = replace(sampling, max_tokens=room)
             elif ask.open_end:
                 raise ContextWindowError(len(ids), 0, self.info.context)
@@ -79,7 +84,7 @@ class Spine:
         return Turn(
             engine=self.engine,
             info=self.info,
-            prompt=Prompt(understood.segments, ids, understood.dialog),
+            prompt=_prompt(ask, understood, ids),
             sampling=replace(sampling, seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed),
             written=understood.written,
             source=understood.source,
@@ -92,14 +97,15 @@ class Spine:
             ignored=ask.ignored,
         )
 
-    async def encoded(self, ask: Ask) -> tuple[int, ...]:
-        """The exact ids of a prompt, shape (n,), also of one that does not fit the window.
+    async def encoded(self, ask: Ask) -> Prompt:
+        """The exact prompt with its ids, also one that does not fit the window.
 
         Raises:
             DialogError: the prompt cannot be understood, or the model's format cannot express it.
         """
         self._check_size(ask)
-        return await self._ids(ask, await self._understood(ask))
+        understood = await self._understood(ask)
+        return _prompt(ask, understood, await self._ids(ask, understood))
 
     async def spelled(self, ids: Sequence[int]) -> list[bytes]:
         """What each token stands for, shape (n,); a control token as its text.
@@ -124,22 +130,26 @@ class Spine:
 
     async def _ids(self, ask: Ask, understood: Understood) -> tuple[int, ...]:
         if not isinstance(ask.prompt, tuple):
-            return await self.engine.encode(understood.segments)
+            ids = await self.engine.encode(understood.segments)
+            return ids if ask.begun is None else ids + ask.begun.ids
         await self.spelled(sorted(set(ask.prompt)))
         return ask.prompt
 
     async def _fitted(self, ask: Ask, tokens: int) -> tuple[Understood, tuple[int, ...], tuple[Dropped, ...]]:
         """A dialog that is too long, without the turns that the policy drops; counted by the engine once more."""
-        reserve, context = ask.sampling.max_tokens, self.info.context
+        max_tokens, context = ask.sampling.max_tokens, self.info.context
+        reserve = max_tokens + (0 if ask.begun is None else len(ask.begun.ids))
         may_drop = ask.policy != "none" and reserve < context
         if not may_drop or self._make_counter is None or not isinstance(ask.prompt, Dialog):
-            raise ContextWindowError(tokens, reserve, context)
+            raise ContextWindowError(tokens, max_tokens, context)
         counter = await self._counts()
-        kept = await asyncio.to_thread(fit, ask.prompt, counter, context=context, reserve=reserve, policy=ask.policy)
+        kept = await asyncio.to_thread(
+            fit, ask.prompt, counter, context=context, reserve=reserve, policy=ask.policy, pinned=ask.pinned
+        )
         understood = await self._understood(replace(ask, prompt=kept.dialog))
-        ids = await self.engine.encode(understood.segments)
-        if len(ids) + reserve > context:
-            raise ContextWindowError(len(ids), reserve, context)
+        ids = await self._ids(ask, understood)
+        if len(ids) + max_tokens > context:
+            raise ContextWindowError(len(ids), max_tokens, context)
         return understood, ids, kept.dropped
 
     def _extra_stops(self, written_as: str) -> tuple[str, ...]:
@@ -166,23 +176,24 @@ class Spine:
         prompt = ask.prompt
         size = sum(len(m.content) for m in prompt) if isinstance(prompt, Dialog) else len(prompt)
         if size < LONG_PROMPT or isinstance(prompt, tuple):
-            return self._understand(prompt, raw=ask.raw)
-        return await asyncio.to_thread(self._understand, prompt, raw=ask.raw)
+            return self._understand(ask)
+        return await asyncio.to_thread(self._understand, ask)
 
-    def _understand(self, prompt: str | Dialog | tuple[int, ...], *, raw: bool) -> Understood:
+    def _understand(self, ask: Ask) -> Understood:
+        prompt = ask.prompt
+        if self.format is None and (ask.begun or ask.continues):
+            raise InputError("an answer can only be continued where the model is; this engine takes whole messages")
         if isinstance(prompt, tuple):
             return Understood((), Written.AS_IS, RAW)
         if self.format is None:
             return for_endpoint(prompt)
         if isinstance(prompt, Dialog):
-            return rendered(prompt, self.format)
-        if raw or self.raw:
+            return rendered(prompt, self.format, continue_last=ask.continues)
+        if ask.raw or self.raw:
             return as_written(prompt, bos=self.info.bos)
         return read(prompt, self.format, bos=self.info.bos, control=self.info.control)
 
 
-def _capped(ask: Ask, room: int) -> tuple[str, ...]:
-    """What a caller who set a longest answer should know of another one."""
-    if ask.open_end:
-        return ()
-    return (f"max_tokens was lowered from {ask.sampling.max_tokens} to {room}, which is what the window leaves",)
+def _prompt(ask: Ask, understood: Understood, ids: tuple[int, ...]) -> Prompt:
+    begun = () if ask.begun is None else (Segment(Kind.CONTENT, ask.begun.text, Role.ASSISTANT),)
+    return Prompt((*understood.segments, *begun), ids, understood.dialog)

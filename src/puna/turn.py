@@ -5,7 +5,7 @@ Knows engines and receipts; no format. The spine (``puna.chat``) makes turns.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -28,13 +28,22 @@ from puna.messages import Dialog
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer that has begun, as the model made it: the model goes on after exactly these tokens. ids: shape (n,)."""
+
+    text: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """What a caller wants. given: names of the sampling parameters that the caller set; the others are defaults.
 
     prompt: text, messages, or token ids, which go to the model as they are. raw: never parse a text. policy: what to do with
     messages that do not fit the window, one of ``puna.dialog.prune.POLICIES``. cap: ``max_tokens`` is lowered to what the window
     leaves, where it leaves anything. open_end: no ``max_tokens`` was set, and all that the window leaves is meant. ignored: what
-    the caller sent to no effect, for the receipt.
+    the caller sent to no effect, for the receipt. pinned: indices of messages that the policy keeps. begun: what follows the
+    prompt. continues: the last message is the assistant's begun answer, as text.
     """
 
     prompt: str | Dialog | tuple[int, ...]
@@ -46,6 +55,15 @@ class Ask:
     cap: bool = False
     open_end: bool = False
     ignored: tuple[str, ...] = ()
+    pinned: tuple[int, ...] = ()
+    begun: Begun | None = None
+    continues: bool = False
+
+    def capped(self, room: int) -> tuple[str, ...]:
+        """What a caller who set a longest answer should know where ``room`` tokens are left for it."""
+        if self.open_end:
+            return ()
+        return (f"max_tokens was lowered from {self.sampling.max_tokens} to {room}, which is what the window leaves",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +138,8 @@ class Turn:
             reproducible=self.info.reproducible,
             remote=end.remote,
         )
+
+
+def together(turns: Sequence[Turn]) -> list[AsyncGenerator[Delta | Receipt, None]]:
+    """A stream for each turn."""
+    return [turn.stream() for turn in turns]

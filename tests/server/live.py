@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from puna.dialog.prune import Dropped
 from puna.engines.base import EngineInfo, Scored
 from puna.generation import (
     Delta,
@@ -56,6 +57,9 @@ class Turn:
     source: str | None
     format: str
     prompt: Prompt = PROMPT
+    extra_stops: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
     def facts(self, *, prompts: bool) -> dict[str, object]:
         return {"sampling": self.sampling.as_json(), "told_prompts": prompts}
@@ -104,6 +108,7 @@ class Speaker:
 
     def __init__(self) -> None:
         self.info = EngineInfo("stand-in", "stand-in-1", 4096, 4)
+        self.writes = "smollm2"
         self.reset()
 
     def reset(self) -> None:
@@ -126,9 +131,9 @@ class Speaker:
                 self.cleaned.set()
         return Turn(self, replace(ask.sampling, seed=7), self.written, self.source, self.format)
 
-    async def encoded(self, ask: Ask) -> tuple[int, ...]:
+    async def encoded(self, ask: Ask) -> Prompt:
         self.asked.append(ask)
-        return (1, 2)
+        return PROMPT
 
     async def spelled(self, ids: Sequence[int]) -> list[bytes]:
         return [{1: b"a", 2: b" b"}[token] for token in ids]

@@ -16,6 +16,7 @@ from puna.chat import Spine
 from puna.cli.progress import on_terminal
 from puna.engines.base import Engine, EngineInfo
 from puna.errors import InputError
+from puna.playground.web import add_to
 from puna.server.app import Setup, create_app
 from puna.server.auth import Proof, SigV4, Token
 from puna.server.exchange import Log, noted
@@ -116,6 +117,7 @@ async def _serve(plan: _Plan, work: Callable[[Endpoint], Awaitable[int]], stop: 
     late = Late(EngineInfo(name, "", wanted.context or config.DEFAULT_CONTEXT, wanted.slots))
     engine = config.engine_of(wanted, plan.model, plan.note)
     app = create_app(late, wanted.name, _setup(plan, engine))
+    add_to(app, late, wanted.home / "sessions")
     try:
         async with listening(app, plan.bound, plan.note):
             spine = await _loaded(plan, engine, stop)

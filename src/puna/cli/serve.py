@@ -1,4 +1,4 @@
-"""Start the endpoint: SageMaker Runtime on one port, until Ctrl-C.
+"""Start the endpoint and its playground: SageMaker Runtime, the OpenAI API and a page on one port, until Ctrl-C.
 
 Example: puna serve --model smollm2-135m --port 8080
 """
@@ -9,7 +9,7 @@ import argparse
 import asyncio
 
 from puna import config
-from puna.cli.endpoint import Endpoint, with_endpoint
+from puna.cli.endpoint import Endpoint, say, with_endpoint
 from puna.cli.options import SERVE, add_settings
 
 
@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     async def serve(endpoint: Endpoint, stop: asyncio.Event) -> int:
         print(endpoint.ready_line, flush=True)
+        say(f"the playground: {endpoint.url}/")
         await stop.wait()
         return 0
 

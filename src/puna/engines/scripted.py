@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from puna.engines.admission import Slots
-from puna.engines.base import EngineInfo, Event, Scored
+from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
 from puna.errors import EngineError, EngineStoppedError, InputError
 from puna.generation import (
     NO_EXTRAS,
@@ -37,21 +37,32 @@ _WORDS = re.compile(r"\s?\S+|\s")
 
 
 class Words:
-    """The scripted engine's tokenizer: a control token is 0 or 1, a word is never below 2."""
+    """The scripted engine's tokenizer: a control token is 0 or 1, a word is never below 2.
+
+    It learns words as it meets them, so an id stands for the first word that it met of those which share it.
+    """
 
     control: Mapping[str, int] = MappingProxyType({text: n for n, text in enumerate(sorted(CONTROL))})
 
+    def __init__(self) -> None:
+        self._met: dict[int, bytes] = {}
+
     def encode(self, text: str) -> list[int]:
         """Ids of plain text, shape (n,)."""
-        return [2 + zlib.crc32(word.encode()) % 49150 for word in _WORDS.findall(text)]
+        return [self._id(word.encode()) for word in _WORDS.findall(text)]
+
+    def _id(self, word: bytes) -> int:
+        token = 2 + zlib.crc32(word) % 49150
+        self._met.setdefault(token, word)
+        return token
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """Numbers: a word cannot be had back from its id."""
-        return [str(n) for n in ids]
+        """The words."""
+        return [self.bytes_of(n).decode() for n in ids]
 
     def bytes_of(self, token: int) -> bytes:
-        """Nothing, for the same reason."""
-        return b"" if token < len(CONTROL) else b"?"
+        """The word; a question mark where none was met."""
+        return b"" if token < len(CONTROL) else self._met.get(token, b"?")
 
 
 WORDS = Words()
@@ -152,6 +163,10 @@ class Scripted:
             finish = Finish.LENGTH if len(words) > sampling.max_tokens else Finish.STOP
             usage = Usage(prompt=len(prompt.ids), cached=0, output=len(sent))
             yield End(finish, usage, Timing(queue=waited), stopped_by if finish is Finish.STOP else None)
+
+    def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
+        """Each alone: nothing is evaluated."""
+        return each_alone(self, prompt, variants)
 
     async def score(self, ids: tuple[int, ...], top: int) -> Scored:  # noqa: ARG002  # as in the protocol
         """Nothing: there is no model to hold a text likely or not.

@@ -35,20 +35,21 @@ class Understood:
     findings: tuple[str, ...] = ()
 
 
-def rendered(dialog: Dialog, form: Writer) -> Understood:
-    """A dialog that is to be answered, in the model's format.
+def rendered(dialog: Dialog, form: Writer, *, continue_last: bool = False) -> Understood:
+    """A dialog that is to be answered, in the model's format. continue_last: its last message is the begun answer.
 
     Raises:
         DialogError: the format does not allow it, would leave a message out, or announces no answer where one is due.
     """
-    if dialog and not form.announces and dialog[-1].role is not Role.USER:
+    if dialog and not continue_last and not form.announces and dialog[-1].role is not Role.USER:
         raise DialogError(
             f"to be answered, a dialog in the format {form.name} must end with a user message, since nothing announces an "
             f"answer there, but it ends with a message of the {dialog[-1].role}; add the next question"
         )
     if form.left_out(dialog):
         raise DialogError(f"{form.remarks(dialog)[0]}; join it to the first system message, or to a user message")
-    return Understood(form.render(dialog), Written.RENDERED, form.name, dialog=dialog, findings=form.remarks(dialog))
+    segments = form.render(dialog, continue_last=continue_last)
+    return Understood(segments, Written.RENDERED, form.name, dialog=dialog, findings=form.remarks(dialog))
 
 
 def read(text: str, form: Writer, *, bos: str | None, control: Collection[str]) -> Understood:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
+from puna.dialog.prune import Dropped
 from puna.engines.base import EngineInfo, Scored
 from puna.errors import InputError
-from puna.generation import Delta, Logprob, Prompt, Receipt, Written
+from puna.generation import Delta, Logprob, Prompt, Receipt, Sampling, Written
 from puna.server.merging import merged
 from puna.turn import Ask
 from puna.wire import dialects, reading, strictjson
@@ -23,6 +24,22 @@ class Turn(Protocol):
     @property
     def prompt(self) -> Prompt:
         """What the engine gets."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """What is in effect, the seed included."""
+
+    @property
+    def extra_stops(self) -> tuple[str, ...]:
+        """Texts that end the answer besides those of the sampling: the format's."""
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What the caller should know, a sentence each."""
+
+    @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """Messages that are not sent."""
 
     @property
     def written(self) -> Written:
@@ -56,11 +73,15 @@ class Speaker(Protocol):
     def info(self) -> EngineInfo:
         """What the engine says of itself."""
 
+    @property
+    def writes(self) -> str | None:
+        """Name of the format in which prompts are written; None where nobody knows."""
+
     async def prepare(self, ask: Ask) -> Turn:
         """Everything up to the first token; raises InputError on what cannot be answered."""
 
-    async def encoded(self, ask: Ask) -> tuple[int, ...]:
-        """The exact ids of a prompt, also of one that does not fit the window."""
+    async def encoded(self, ask: Ask) -> Prompt:
+        """The exact prompt with its ids, also one that does not fit the window."""
 
     async def spelled(self, ids: Sequence[int]) -> list[bytes]:
         """What each token stands for."""

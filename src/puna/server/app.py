@@ -26,6 +26,7 @@ from puna.server.invocations import Invocations, Limits, Service
 from puna.server.metrics import Metrics
 from puna.server.openai import Completions, Models, error_response
 from puna.server.openapi import document
+from puna.server.origins import Origins
 from puna.server.receipts import Receipts
 from puna.wire import dialects
 
@@ -95,6 +96,7 @@ def create_app(speaker: Speaker, endpoint: str, setup: Setup | None = None) -> S
         routes=_routes(service, health),
         middleware=[
             Middleware(Exchanges, log=setup.log, structured=setup.structured, finished=finished),
+            Middleware(Origins),
             *([Middleware(Guard, proofs=setup.proofs)] if setup.proofs else []),
         ],
         exception_handlers={HTTPException: _no_such_route},

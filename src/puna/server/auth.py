@@ -26,8 +26,11 @@ from puna.server.invocations import MAX_BODY
 from puna.server.openai import error_response
 from puna.server.sigv4 import AuthError, MissingTokenError, Signed, UnknownKeyError
 
-OPEN = frozenset({"/ping", "/health"})
-"""Paths of which everyone may read: what checks a container's health has no keys."""
+OPEN = frozenset({"/ping", "/health", "/"})
+"""Paths of which everyone may read: what checks a container's health has no keys, and a browser has none for a page."""
+
+PAGE = "/static/"
+"""Below it lies what the page is made of: the same for everyone, and nothing of the model."""
 
 CALLER = "puna.caller"
 """The scope's entry that says who asked: the id of an access key, or ``token``."""
@@ -131,10 +134,13 @@ class Guard:
         """Pass the request on, or refuse it."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "no proof can be borne here"})
-        elif scope["type"] != "http" or (scope["method"] in {"GET", "HEAD"} and scope["path"] in self.open_paths):
+        elif scope["type"] != "http" or (scope["method"] in {"GET", "HEAD"} and self._is_open(scope["path"])):
             await self.app(scope, receive, send)
         else:
             await self._guarded(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self.open_paths or path.startswith(PAGE)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = _Body(scope, receive)
@@ -216,6 +222,10 @@ def _refusal(scope: Scope, error: PunaError, sentence: str) -> Response:
         if isinstance(error, AuthError):
             return error_response(401, sentence, {**headers, "WWW-Authenticate": "Bearer"})
         return error_response(error.status, sentence, headers)
+    if path.startswith("/api/"):
+        code = "unauthorized" if isinstance(error, AuthError) else "input"
+        body = aws.to_json({"error": {"code": code, "message": sentence, "retryable": False}})
+        return Response(body, 401 if isinstance(error, AuthError) else error.status, media_type="application/json")
     if path == "/" and b"x-amz-target" not in names:
         return _xml(scope, error, sentence, exchange.id)
     # The control plane's JSON has the code in its body, SageMaker Runtime's in the header.

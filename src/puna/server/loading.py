@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from puna.engines.base import EngineInfo
 from puna.errors import EngineLoadingError
+from puna.generation import Prompt
 from puna.server.answers import Speaker, Turn
 from puna.turn import Ask
 
@@ -26,6 +27,11 @@ class Late:
         """The speaker's, or what is expected of it."""
         return self._speaker.info if self._speaker else self._expected
 
+    @property
+    def writes(self) -> str | None:
+        """The speaker's, None before it is there."""
+        return self._speaker.writes if self._speaker else None
+
     async def prepare(self, ask: Ask) -> Turn:
         """The speaker's.
 
@@ -34,7 +40,7 @@ class Late:
         """
         return await self._there().prepare(ask)
 
-    async def encoded(self, ask: Ask) -> tuple[int, ...]:
+    async def encoded(self, ask: Ask) -> Prompt:
         """The speaker's."""
         return await self._there().encoded(ask)
 

@@ -175,7 +175,7 @@ class Models:
         if isinstance(prompt, str):
             reading.check_text("prompt", prompt)
         # A window of its own: what does not fit may still be counted.
-        return await self.service.speaker.encoded(Ask(prompt))
+        return (await self.service.speaker.encoded(Ask(prompt))).ids
 
     def _model(self, name: str) -> dict[str, object]:
         info = self.service.speaker.info

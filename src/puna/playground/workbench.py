@@ -1,0 +1,161 @@
+"""What the playground can do, for the page and the notebook alike: JSON values in, JSON values out. Knows no transport."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+
+from puna.errors import ContextWindowError, InputError, PunaError
+from puna.formats import catalog
+from puna.formats.lint import lint
+from puna.generation import Prompt, Receipt
+from puna.messages import Dialog, Role
+from puna.playground import anatomy, bodies, linting, records
+from puna.playground.answering import Answering, Done
+from puna.playground.asking import Asked, asked
+from puna.playground.begun import begun_of
+from puna.playground.bodies import TALK, Talk
+from puna.playground.info import info
+from puna.playground.labels import Span, spans, spans_of_text
+from puna.playground.records import Record
+from puna.server.answers import Speaker, Turn
+from puna.turn import Ask, together
+
+
+def _nobody(_: Receipt) -> None:
+    return
+
+
+class Workbench:
+    """The operations. speaker: who answers. endpoint: its name, for those who call it."""
+
+    def __init__(self, speaker: Speaker, endpoint: str = "") -> None:
+        self.speaker = speaker
+        self.endpoint = endpoint
+        self._answering = Answering(speaker)
+
+    def info(self) -> Record:
+        """The model, the parameters and their ranges, what to begin with, and how much may be asked."""
+        return {"endpoint": self.endpoint, **info(self.speaker)}
+
+    async def anatomy(self, body: Mapping[str, object]) -> Record:
+        """The exact prompt that the next message would become, token by token, and what the window holds then.
+
+        Raises:
+            InputError: the body is no talk, or the model's format cannot express it.
+        """
+        talk = bodies.talk_of(bodies.object_of(body, "the body", TALK))
+        whole = asked(talk, upcoming=True)
+        try:
+            turn = await self.speaker.prepare(whole.ask())
+            prompt, findings, gone = turn.prompt, turn.findings, frozenset(entry.index for entry in turn.dropped)
+            dropped = [whole.as_json(entry) for entry in turn.dropped]
+        except ContextWindowError:
+            findings, gone = (), whole.droppable()
+            prompt, dropped = await self._overfull(whole, gone)
+        tokens = anatomy.labelled(prompt, await self.speaker.spelled(prompt.ids), self._spans(whole, prompt, gone))
+        return {
+            "prompt": prompt.text,
+            "segments": anatomy.drawn(tokens),
+            **anatomy.window(tokens, talk.sampling.max_tokens, self.speaker.info.context),
+            "pruned": dropped,
+            "pruned_turns": whole.turns_in(gone),
+            "pruned_tokens": sum(int(str(entry["tokens"])) for entry in dropped),
+            "findings": list(findings),
+        }
+
+    async def lint(self, body: Mapping[str, object]) -> Record:
+        """A written prompt's parts, slips and tokens; offsets count UTF-16 code units, as JavaScript does.
+
+        Raises:
+            InputError: no such format, or text that is not of it.
+        """
+        given = bodies.object_of(body, "the body", frozenset({"prompt", "format"}))
+        talk = bodies.talk_of({"prompt": given.get("prompt") or ""})
+        text, form = talk.prompt or "", given.get("format") or catalog.AUTO
+        if not isinstance(form, str):
+            raise InputError(f"format must be a format's name, or {catalog.AUTO}")
+        ids = (await self.speaker.encoded(asked(talk).ask())).ids if text else ()
+        return {**linting.as_json(lint(text, form)), "tokens": len(ids)}
+
+    async def generate(self, body: Mapping[str, object], done: Done = _nobody) -> AsyncGenerator[Record, None]:
+        """Records of one answer: start, tokens, and how it ended. Closing the generator stops it.
+
+        Raises:
+            InputError: before the first record, what cannot be answered. EngineError: before it, an engine that does not.
+        """
+        talk = bodies.talk_of(bodies.object_of(body, "the body", TALK | {"top"}))
+        turn = await self.speaker.prepare(await self._ask(talk, bodies.top_of(body)))
+        async with aclosing(self._answering.one(turn, done)) as answer:
+            async for record in answer:
+                yield _with_pruned(record, talk, turn)
+
+    async def compare(self, body: Mapping[str, object], done: Done = _nobody) -> AsyncGenerator[Record, None]:
+        """Records of several answers to one prompt, each with its ``pane``; one that fails leaves the others alone.
+
+        Settings without a seed all get the same one: they shall differ in nothing but what was asked for.
+
+        Raises:
+            InputError: before the first record, a talk that cannot be answered, whatever the settings.
+        """
+        talk = bodies.talk_of(bodies.object_of(body, "the body", TALK | {"top", "panes"}))
+        turns, refused = await self._panes(talk, bodies.panes_of(body), bodies.top_of(body))
+        if not turns:
+            raise refused[0]
+        for pane, error in refused.items():
+            yield {**records.failure(error), "pane": pane}
+        async with aclosing(self._answering.side_by_side(turns, together([*turns.values()]), done)) as answers:
+            async for record in answers:
+                yield _with_pruned(record, talk, next(iter(turns.values())))
+
+    async def sent(self, body: Mapping[str, object]) -> Turn:
+        """The prepared turn of a talk, for a program that shall ask the same: the last question, or what was begun.
+
+        Raises:
+            InputError: it cannot be answered.
+        """
+        talk = bodies.talk_of(bodies.object_of(body, "the body", TALK))
+        messages = talk.messages.messages
+        while messages and messages[-1].role is Role.ASSISTANT:  # its answer, which the program shall get by itself
+            messages = messages[:-1]
+        return await self.speaker.prepare(await self._ask(replace(talk, messages=Dialog(messages)), 0))
+
+    async def _panes(self, talk: Talk, panes: list[object], top: int) -> tuple[dict[int, Turn], dict[int, PunaError]]:
+        turns: dict[int, Turn] = {}
+        refused: dict[int, PunaError] = {}
+        for pane, params in enumerate(panes):
+            try:
+                ask = await self._ask(talk.with_params(params), top)
+                if ask.sampling.seed is None and turns:
+                    first = next(iter(turns.values()))
+                    ask = replace(ask, sampling=replace(ask.sampling, seed=first.sampling.seed))
+                turns[pane] = await self.speaker.prepare(ask)
+            except InputError as error:
+                refused[pane] = error
+        return turns, refused
+
+    async def _overfull(self, whole: Asked, gone: frozenset[int]) -> tuple[Prompt, list[Record]]:
+        """The least prompt that the policy could leave, which is still too much."""
+        prompt = await self.speaker.encoded(whole.without(gone))
+        if not gone:
+            return prompt, []
+        everything = await self.speaker.encoded(whole.ask())
+        return prompt, whole.all_gone(gone, len(everything.ids) - len(prompt.ids))
+
+    def _spans(self, whole: Asked, prompt: Prompt, gone: frozenset[int]) -> list[Span]:
+        if whole.talk.prompt is None:
+            return spans(prompt.segments, whole.said(gone), self.speaker.info.control)
+        return spans_of_text(prompt.text, catalog.parse(prompt.text))
+
+    async def _ask(self, talk: Talk, top: int) -> Ask:
+        continues = bool(talk.messages) and talk.messages[-1].role is Role.ASSISTANT
+        begun = await begun_of(talk.begun, self.speaker)
+        return asked(talk).ask(top=top, begun=begun, continues=continues)
+
+
+def _with_pruned(record: Record, talk: Talk, turn: Turn) -> Record:
+    """A start tells which messages are not sent, too."""
+    if record["type"] != "start":
+        return record
+    return {**record, "pruned": [asked(talk).as_json(entry) for entry in turn.dropped]}
