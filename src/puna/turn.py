@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from puna.dialog.prune import Dropped
-from puna.engines.base import Engine, EngineInfo, Scored
+from puna.engines.base import Engine, EngineInfo, Event, Scored
 from puna.errors import EngineError
 from puna.generation import (
     MAX_SEED,
@@ -95,6 +95,10 @@ class Turn:
         seed = ((self.sampling.seed or 0) + n) % (MAX_SEED + 1)
         return replace(self, sampling=replace(self.sampling, seed=seed))
 
+    def answers(self, n: int) -> list[AsyncGenerator[Delta | Receipt, None]]:
+        """Streams of ``n`` answers to the same prompt: this turn's, then as ``again`` makes them."""
+        return together([self, *(self.again(k) for k in range(1, n))])
+
     async def score(self, top: int) -> tuple[Scored, Receipt]:
         """Log-probabilities of the prompt's own tokens, with ``top`` alternatives each; nothing is generated.
 
@@ -105,10 +109,18 @@ class Turn:
         receipt = self._receipt(End(Finish.LENGTH, scored.usage, scored.timing))
         return scored, replace(receipt, scored=scored.timing, generates=False)
 
-    async def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
+    @property
+    def effective(self) -> Sampling:
+        """What the engine is told: the sampling, with the stops of the format."""
+        return replace(self.sampling, stop=(*self.sampling.stop, *self.extra_stops))
+
+    def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
         """Deltas in order, then exactly one receipt. Closing the iterator early stops the generation."""
-        effective = replace(self.sampling, stop=(*self.sampling.stop, *self.extra_stops))
-        async with aclosing(self.engine.stream(self.prompt, effective, self.extras)) as events:
+        return self.told(self.engine.stream(self.prompt, self.effective, self.extras))
+
+    async def told(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Delta | Receipt, None]:
+        """The engine's events for this turn, with a receipt for an end; closed with this iterator."""
+        async with aclosing(events):
             async for event in events:
                 if isinstance(event, End):
                     yield self._receipt(event)
@@ -141,5 +153,13 @@ class Turn:
 
 
 def together(turns: Sequence[Turn]) -> list[AsyncGenerator[Delta | Receipt, None]]:
-    """A stream for each turn."""
-    return [turn.stream() for turn in turns]
+    """A stream for each turn, to be read at the same time; a prompt that all of them share is evaluated once, where that can be."""
+    first = turns[0] if turns else None
+    if first is None or not first.prompt.ids or any(not _alike(turn, first) for turn in turns):
+        return [turn.stream() for turn in turns]
+    streams = first.engine.together(first.prompt, [(turn.effective, turn.extras) for turn in turns])
+    return [turn.told(events) for turn, events in zip(turns, streams, strict=True)]
+
+
+def _alike(turn: Turn, other: Turn) -> bool:
+    return turn.engine is other.engine and turn.prompt == other.prompt

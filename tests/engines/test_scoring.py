@@ -56,7 +56,7 @@ def test_a_score_is_the_models_own_probability_by_every_way(model_home, monkeypa
         again = await engine.score(ids, 0)
         oracle = await by_distribution(engine, ids)
 
-        async def none(http, first):
+        async def none(http, first, slot):
             return frozenset()
 
         monkeypatch.setattr(scoring, "_endings", none)

@@ -71,6 +71,9 @@ class Turn:
         tokens = (None, Logprob(2, b" b", -0.5, (Logprob(2, b" b", -0.5),)[:top]))
         return Scored(tokens, Usage(2, 0, 0)), self._receipt(0)
 
+    def answers(self, n: int) -> list[AsyncGenerator[Delta | Receipt, None]]:
+        return [self.again(k).stream() for k in range(n)]
+
     async def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
         said = 0
         try:

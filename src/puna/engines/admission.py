@@ -1,4 +1,4 @@
-"""Who may use an engine's slots, and who waits. Knows nothing of what a slot does.
+"""Who may use an engine's slots, which one, and who waits. Knows nothing of what a slot does.
 
 An engine's own queue will not do: a request queued inside llama.cpp's server cannot be cancelled, its client's leaving
 is noticed only when a slot frees (measured on b11549).
@@ -8,10 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from puna.errors import EngineBusyError, EngineStoppedError
+
+Choose = Callable[[Sequence[int]], int]
+"""One of the free slots, which are told by number, the least recently used first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One that is held, by nobody else. number: from 0. waited: seconds, for it."""
+
+    number: int
+    waited: float
+
+
+def _rested(free: Sequence[int]) -> int:
+    return free[0]
 
 
 class Slots:
@@ -24,20 +40,30 @@ class Slots:
         self.busy = 0
         self.closed = False
         self._free = asyncio.Semaphore(size)
+        self._numbers = list(range(size))  # of the free ones
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[float]:
-        """Hold a slot; gives the seconds that were waited for it. A cancelled wait leaves no trace.
+        """Hold any slot; gives the seconds that were waited for it. Else as ``numbered``."""
+        async with self.numbered() as slot:
+            yield slot.waited
+
+    @asynccontextmanager
+    async def numbered(self, choose: Choose = _rested) -> AsyncIterator[Slot]:
+        """Hold the slot that is chosen once one is free. A cancelled wait leaves no trace.
 
         Raises:
             EngineBusyError: the queue is full. EngineStoppedError: ``close`` was called, perhaps during the wait.
         """
         waited = await self._acquire()
+        number = choose(self._numbers)
+        self._numbers.remove(number)
         self.busy += 1
         try:
-            yield waited
+            yield Slot(number, waited)
         finally:
             self.busy -= 1
+            self._numbers.append(number)
             self._free.release()
 
     async def _acquire(self) -> float:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Logprob, Prompt, Sampling, Segment, Timing, Usage
 
 Event = Delta | End
+
+Variant = tuple[Sampling, Extras]
+"""How one of several generations with the same prompt goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,21 @@ class Engine(Protocol):
                 generation failed.
         """
 
+    def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
+        """A stream for each variant of one prompt, which is evaluated once where the engine can do that.
+
+        Read them at the same time. Each stands alone otherwise: it waits for a slot as others do, has its own End (cached counts
+        what it did not evaluate itself) and its own failure, and may be closed alone.
+        """
+
     async def score(self, ids: tuple[int, ...], top: int) -> Scored:
         """Log-probabilities of a whole prompt, shape (n,), each with its ``top`` likeliest alternatives.
 
         Raises:
             InputError: this engine cannot do it, or an id is none of its vocabulary. EngineError: it failed.
         """
+
+
+def each_alone(engine: Engine, prompt: Prompt, variants: Sequence[Variant]) -> list[AsyncGenerator[Event, None]]:
+    """``together`` for an engine that has nothing to share."""
+    return [engine.stream(prompt, sampling, extras) for sampling, extras in variants]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -138,10 +138,18 @@ async def _tokens(http: aiohttp.ClientSession, text: str, *, parse_special: bool
     return list(json.loads(said)["tokens"])
 
 
+def _unheard(_: Mapping[str, Any]) -> None:
+    return
+
+
 async def events(
-    answer: aiohttp.ClientResponse, waited: float, began: float, extras: Extras = NO_EXTRAS
+    answer: aiohttp.ClientResponse,
+    waited: float,
+    began: float,
+    extras: Extras = NO_EXTRAS,
+    hear: Callable[[Mapping[str, Any]], None] = _unheard,
 ) -> AsyncIterator[Event]:
-    """Deltas and one End of a streamed answer; extras: those of its request.
+    """Deltas and one End of a streamed answer; extras: those of its request. hear: gets each record, as llama.cpp wrote it.
 
     A character of several tokens counts as one, its last: llama.cpp tells nothing of the ones before, neither their number in
     ``tokens`` nor their log-probabilities; ``Usage`` counts them. The token that ends the turn is in no Delta.
@@ -155,6 +163,7 @@ async def events(
     whole: list[str] | None = None if extras.schema is None else []
     first: float | None = None
     async for said in records(answer):
+        hear(said)
         if "prompt_progress" in said:
             continue
         first = first or time.monotonic()
@@ -177,15 +186,13 @@ async def events(
 
 
 def logprob_of(entry: Mapping[str, Any], top: int) -> Logprob:
-    """One of llama.cpp's ``completion_probabilities``, with as many alternatives as were asked for (it gives one at least)."""
-    return Logprob(
-        entry["id"],
-        bytes(entry["bytes"]),
-        _ln(entry["logprob"]),
-        tuple(
-            Logprob(other["id"], bytes(other["bytes"]), _ln(other["logprob"])) for other in entry["top_logprobs"][:top]
-        ),
-    )
+    """One of llama.cpp's ``completion_probabilities``, with as many alternatives as were asked for (it gives one at least).
+
+    Of the last token of a character llama.cpp tells the whole character's bytes; among the alternatives stand its own.
+    """
+    others = [Logprob(other["id"], bytes(other["bytes"]), _ln(other["logprob"])) for other in entry["top_logprobs"]]
+    own = next((other.data for other in others if other.id == entry["id"]), bytes(entry["bytes"]))
+    return Logprob(entry["id"], own, _ln(entry["logprob"]), tuple(others[:top]))
 
 
 def _ln(told: float | None) -> float:

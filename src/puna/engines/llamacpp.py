@@ -9,27 +9,28 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
 
-from puna.engines import scoring
-from puna.engines.admission import Slots
-from puna.engines.base import EngineInfo, Event, Scored
+from puna.engines import scoring, sharing
+from puna.engines.admission import Slot, Slots
+from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
 from puna.engines.completion import complaint, events, hold_to_schema, request
+from puna.engines.contents import Contents
 from puna.engines.process import WorkerProcess
+from puna.engines.served import SILENCE_SECONDS, Served, client, new_folder, remove
+from puna.engines.sharing import Shared, led
 from puna.engines.watch import State, Watch, silent
 from puna.errors import EngineError, EngineStoppedError, ModelFileError
 from puna.generation import NO_EXTRAS, End, Extras, Prompt, Sampling, Segment, Timing
 from puna.models.pretokenizers import matched_anyway
 from puna.tokens.base import ControlToken, parted, runs
-
-SILENCE_SECONDS = 300.0
-"""Longest wait between two events. Prefill reports after each batch of 64 tokens, so this is ample for any model."""
 
 NOTICE_SECONDS = 3.0
 """How much later than its connections a process's end is noticed, at most, on a busy machine."""
@@ -64,33 +65,6 @@ class LlamaCppSettings:
     cache_reuse: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """One process that has the model loaded, and the client of its HTTP server."""
-
-    worker: WorkerProcess
-    http: aiohttp.ClientSession
-    address: str
-
-    @property
-    def running(self) -> bool:
-        """Whether the process has not ended, as far as is known."""
-        return self.worker.running
-
-    async def ended(self) -> str:
-        """Wait for the process's end; tells how it ended."""
-        return await self.worker.ended()
-
-    async def close(self) -> None:
-        """End the process at once, which ends its streams; it has nothing to lose.
-
-        Not the client first: a reader of a closed aiohttp session is never woken (aiohttp 3.14).
-        """
-        self.worker.kill()
-        await self.worker.stop()
-        await self.http.close()
-
-
 class LlamaCpp:
     """One model in one child process, and in the next one when that ends. tell: hears of it, in sentences.
 
@@ -104,6 +78,7 @@ class LlamaCpp:
         self._watch = Watch(self._load, tell)
         self._file: tuple[int, int] | None = None
         self._build = ""
+        self._contents = Contents(settings.slots)
 
     @property
     def ready(self) -> bool:
@@ -139,6 +114,11 @@ class LlamaCpp:
     def address(self) -> str:
         """URL of llama.cpp's own server; raises as ``http``."""
         return self._watch.now().address
+
+    @property
+    def folder(self) -> Path:
+        """Where a prompt that is shared lies for a while; raises as ``http``."""
+        return self._watch.now().folder
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -181,51 +161,81 @@ class LlamaCpp:
             raise EngineError(complaint(said))
         return tuple(json.loads(said)["tokens"])
 
-    async def stream(
-        self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS
-    ) -> AsyncGenerator[Event, None]:
+    def stream(self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS) -> AsyncGenerator[Event, None]:
         """Deltas, then one End. Leaving early drops the connection, which stops llama.cpp at its next batch."""
-        asked, event = time.monotonic(), None
-        body = request(prompt, sampling, extras, self.settings.cache_reuse)
-        async with self.slots.slot():
-            served = await self._watch.life()
-            began = time.monotonic()
-            async with self._failing(served):
-                if extras.schema is not None:
-                    await hold_to_schema(served.http, body)
-                async with served.http.post("/completion", json=body) as answer:
-                    if answer.status != HTTPStatus.OK:
-                        raise EngineError(complaint(await answer.read()))
-                    async for event in events(answer, began - asked, began, extras):
-                        yield event
-                if not isinstance(event, End):
-                    raise aiohttp.ServerDisconnectedError("it ended the answer too early")
+        return self._stream(prompt, sampling, extras)
+
+    def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
+        """A stream for each variant; the first one that gets a slot evaluates the prompt for all."""
+        if len(variants) < 2 or self.slots.size == 1 or len(prompt.ids) < sharing.WORTH:
+            return each_alone(self, prompt, variants)
+        shared = Shared(prompt, len(variants), self.settings.cache_reuse)
+        return [self._stream(prompt, sampling, extras, shared) for sampling, extras in variants]
+
+    async def _stream(
+        self, prompt: Prompt, sampling: Sampling, extras: Extras, shared: Shared | None = None
+    ) -> AsyncGenerator[Event, None]:
+        asked, event, cached = time.monotonic(), None, None
+        with ExitStack() as member:
+            if shared is not None:
+                member.callback(shared.leave)
+            body = request(prompt, sampling, extras, self.settings.cache_reuse)
+            async with self._slot(prompt.ids) as slot:
+                served = await self._watch.life()
+                began = time.monotonic()
+                async with self._failing(served):
+                    if shared is not None:
+                        cached = await shared.fill(served, slot.number)
+                        member.close()
+                    body["id_slot"] = slot.number
+                    if extras.schema is not None:
+                        await hold_to_schema(served.http, body)
+                    async with served.http.post("/completion", json=body) as answer:
+                        if answer.status != HTTPStatus.OK:
+                            raise EngineError(complaint(await answer.read()))
+                        hear = partial(served.contents.hear, slot.number, prompt.ids)
+                        async for event in events(answer, began - asked, began, extras, hear):
+                            yield led(event, cached)
+                    if not isinstance(event, End):
+                        raise aiohttp.ServerDisconnectedError("it ended the answer too early")
 
     async def score(self, ids: tuple[int, ...], top: int) -> Scored:
         """Each token of a prompt by the probability that it had there."""
-        async with self.slots.slot() as waited:
+        async with self._slot(ids) as slot:
             served, began = await self._watch.life(), time.monotonic()
             async with self._failing(served):
-                scored = await scoring.score(served.http, ids, top)
-            return replace(scored, timing=Timing(waited, time.monotonic() - began))
+                served.contents.put(slot.number, ())
+                scored = await scoring.score(served.http, ids, top, slot.number)
+                served.contents.put(slot.number, ids)
+            return replace(scored, timing=Timing(slot.waited, time.monotonic() - began))
+
+    def _slot(self, ids: tuple[int, ...]) -> AbstractAsyncContextManager[Slot]:
+        """A slot for a prompt, once one is free: what it holds then decides which."""
+        return self.slots.numbered(lambda free: self._contents.best(ids, free))
 
     async def _load(self) -> Served:
         """A new process, with a new key."""
         self._check_file()
         wanted, key, worker = self.settings, secrets.token_urlsafe(24), WorkerProcess(WORKER, self.settings.log)
-        report = await worker.start(
-            {
-                "path": str(wanted.path),
-                "name": wanted.name,
-                "context": wanted.context,
-                "slots": wanted.slots,
-                "threads": wanted.threads,
-                "batch_threads": wanted.batch_threads,
-                "key": key,
-            }
-        )
+        folder = new_folder()
+        settings = {
+            "path": str(wanted.path),
+            "name": wanted.name,
+            "context": wanted.context,
+            "slots": wanted.slots,
+            "threads": wanted.threads,
+            "batch_threads": wanted.batch_threads,
+            "key": key,
+            "folder": str(folder),
+        }
+        try:
+            report = await worker.start(settings)
+        except BaseException:
+            remove(folder)
+            raise
         self._build = report["build"]
-        return Served(worker, _client(report["address"], key), report["address"])
+        self._contents = Contents(wanted.slots)
+        return Served(worker, client(report["address"], key), report["address"], folder, self._contents)
 
     def _check_file(self) -> None:
         """The file that was loaded first, or none: what is known of the model besides was read from that."""
@@ -259,15 +269,3 @@ class LlamaCpp:
         if not await worker.ends_within(NOTICE_SECONDS):
             return EngineError(f"the engine broke the connection ({error}); see its log {self.settings.log}")
         return EngineStoppedError(f"{worker.end()}; the model is being loaded again, so ask again in a few seconds")
-
-
-def _client(address: str, key: str) -> aiohttp.ClientSession:
-    # aiohttp, where the rest of puna uses httpx: half the processor time per token (benchmarks/endpoint.py), on cores
-    # that llama.cpp wants for itself. Proxies of the user's environment have no business on loopback: no trust_env.
-    return aiohttp.ClientSession(
-        address,
-        headers={"Authorization": f"Bearer {key}"},
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS),
-        # llama.cpp closes a connection after a stream, and any after 5 s or 100 requests: none is used twice.
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
-    )

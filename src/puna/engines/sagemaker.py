@@ -6,7 +6,7 @@ The model, its format and its window are the endpoint's, so prompts go as messag
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from puna.engines.base import EngineInfo, Event, Scored
+from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
 from puna.errors import EndpointError, InputError
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Segment, Timing, Usage
 from puna.wire import eventstream, jsonlines, workshop
@@ -122,6 +122,10 @@ class SageMaker:
             ) from error
         except httpx.HTTPError as error:
             raise EndpointError(f"{self.url} does not answer ({error or type(error).__name__}); is it up?") from error
+
+    def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
+        """Each alone: what the endpoint shares is its own affair."""
+        return each_alone(self, prompt, variants)
 
     async def score(self, ids: tuple[int, ...], top: int) -> Scored:  # noqa: ARG002  # as in the protocol
         """The vocabulary is the endpoint's; nothing here can score.

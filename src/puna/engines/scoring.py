@@ -35,8 +35,8 @@ _SOME, _ALL = 256, 2**20
 """Alternatives: a few, and more than any vocabulary has. All 49,152 of SmolLM2 take 0.4 s."""
 
 
-async def score(http: aiohttp.ClientSession, ids: tuple[int, ...], top: int) -> Scored:
-    """Log-probabilities of a prompt's tokens, shape (n,), each with its ``top`` likeliest alternatives.
+async def score(http: aiohttp.ClientSession, ids: tuple[int, ...], top: int, slot: int = -1) -> Scored:
+    """Log-probabilities of a prompt's tokens, shape (n,), each with its ``top`` likeliest alternatives. slot: -1 for any.
 
     The caller sees to it that n + 1 tokens fit the window. A token costs what it costs to generate one.
 
@@ -49,10 +49,13 @@ async def score(http: aiohttp.ClientSession, ids: tuple[int, ...], top: int) -> 
     if len(ids) == 1:
         return Scored((None,), Usage(prompt=1, cached=0, output=0))
     told: list[Logprob | None] = [None]
-    ending = await _endings(http, ids[0])
+    ending = await _endings(http, ids[0], slot)
     literal = await _literal(http, ids, ending) if ending else frozenset()
     for start, end in _stretches(ids, literal):
-        found = await (_stretch(http, ids, start, end, top) if ids[start] in literal else _alone(http, ids, start, top))
+        stretch = ids[start] in literal
+        found = await (
+            _stretch(http, ids, start, end, top=top, slot=slot) if stretch else _alone(http, ids, start, top, slot)
+        )
         if tuple(entry.id for entry in found) != ids[start:end]:
             raise EngineError(f"the engine was to score the tokens from {start} to {end}, but did others; see its log")
         told += found
@@ -67,10 +70,11 @@ async def _check_ids(http: aiohttp.ClientSession, ids: tuple[int, ...]) -> None:
         raise InputError(f"a token id must be from 0 to {size - 1} for this model, not {wrong}; encode the text anew")
 
 
-async def _endings(http: aiohttp.ClientSession, first: int) -> frozenset[int]:
+async def _endings(http: aiohttp.ClientSession, first: int, slot: int) -> frozenset[int]:
     """The ids that end a generation, as llama.cpp has them; none where the vocabulary has no EOS."""
     body = {
         "prompt": [first],
+        "id_slot": slot,
         "n_predict": 1,
         "ignore_eos": True,
         "stream": False,  # one token: it has ended before a dropped connection could stop it
@@ -105,9 +109,11 @@ def _stretches(ids: tuple[int, ...], literal: frozenset[int]) -> Iterator[tuple[
         start = end
 
 
-async def _stretch(http: aiohttp.ClientSession, ids: tuple[int, ...], start: int, end: int, top: int) -> list[Logprob]:
+async def _stretch(
+    http: aiohttp.ClientSession, ids: tuple[int, ...], start: int, end: int, *, top: int, slot: int
+) -> list[Logprob]:
     """What the model thinks of the literal tokens ids[start:end] after those before."""
-    body = _body(ids[:start], end - start, max(1, top)) | {"grammar": _grammar(ids[start:end]), "stream": True}
+    body = _body(ids[:start], end - start, max(1, top), slot) | {"grammar": _grammar(ids[start:end]), "stream": True}
     told = []
     async with http.post("/completion", json=body) as answer:
         if answer.status != HTTPStatus.OK:
@@ -119,23 +125,25 @@ async def _stretch(http: aiohttp.ClientSession, ids: tuple[int, ...], start: int
     return told
 
 
-async def _alone(http: aiohttp.ClientSession, ids: tuple[int, ...], at: int, top: int) -> list[Logprob]:
+async def _alone(http: aiohttp.ClientSession, ids: tuple[int, ...], at: int, top: int, slot: int) -> list[Logprob]:
     """What it thinks of the token ids[at]."""
-    entries = await _one(http, ids[:at], ids[at], max(1, top))
+    entries = await _one(http, ids[:at], ids[at], max(1, top), slot)
     if entries:
         return [logprob_of(entries[0], top)]
     # It begins a character, and of such llama.cpp tells nothing when it makes them; only as an alternative of another one.
     for alternatives in (max(_SOME, top), _ALL):
-        (entry,) = await _one(http, ids[:at], await letter(http), alternatives)
+        (entry,) = await _one(http, ids[:at], await letter(http), alternatives, slot)
         found = next((other for other in entry["top_logprobs"] if other["id"] == ids[at]), None)
         if found is not None:
             return [logprob_of({**found, "top_logprobs": entry["top_logprobs"]}, top)]
     return []
 
 
-async def _one(http: aiohttp.ClientSession, before: tuple[int, ...], forced: int, alternatives: int) -> list[Any]:
+async def _one(
+    http: aiohttp.ClientSession, before: tuple[int, ...], forced: int, alternatives: int, slot: int
+) -> list[Any]:
     # Not streamed: that would tell nothing of a token that ends the answer. One token is soon made, whoever has gone.
-    body = _body(before, 1, alternatives) | {
+    body = _body(before, 1, alternatives, slot) | {
         "logit_bias": [[forced, _BIAS]],
         "stream": False,
         "response_fields": ["completion_probabilities"],
@@ -144,9 +152,10 @@ async def _one(http: aiohttp.ClientSession, before: tuple[int, ...], forced: int
         return list((await _said(answer)).get("completion_probabilities", ()))
 
 
-def _body(before: tuple[int, ...], tokens: int, alternatives: int) -> dict[str, object]:
+def _body(before: tuple[int, ...], tokens: int, alternatives: int, slot: int) -> dict[str, object]:
     return {
         "prompt": list(before),
+        "id_slot": slot,
         "n_predict": tokens,
         "temperature": 0,
         "samplers": [],

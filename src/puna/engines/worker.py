@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from typing import Any
@@ -44,6 +45,7 @@ def parameters(settings: dict[str, Any]) -> Any:
     params.endpoint_slots = True
     params.prefill_assistant = False
     params.ui = False
+    params.slot_save_path = settings["folder"] + os.sep  # llama.cpp puts a file's name right behind it
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [settings["key"]]  # its HTTP server always listens, and allows any origin
@@ -72,6 +74,7 @@ def main() -> None:
         finally:  # also where nobody listens any more: llama.cpp's threads would keep the process alive
             os._exit(1)
     sys.stdin.read()
+    shutil.rmtree(settings["folder"], ignore_errors=True)  # who made it may have been killed
     del server  # joins llama.cpp's threads; leaving them running at exit crashes
     os._exit(0)
 

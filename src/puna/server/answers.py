@@ -65,6 +65,9 @@ class Turn(Protocol):
     def stream(self) -> AsyncGenerator[Delta | Receipt, None]:
         """Deltas, then one receipt."""
 
+    def answers(self, n: int) -> list[AsyncGenerator[Delta | Receipt, None]]:
+        """Streams of ``n`` answers to the same prompt: this turn's, then as ``again`` makes them."""
+
 
 class Speaker(Protocol):
     """Who answers, of which ``puna.chat.Spine`` is one."""
@@ -142,7 +145,9 @@ class Answer:
         yield self._whole(choices)
 
     def _events(self) -> AsyncGenerator[tuple[int, Delta | Receipt], None]:
-        return merged([turn.stream() for turn in self.turns], max(1, self.speaker.info.slots))
+        n = self.request.n
+        streams = [stream for turn in self.turns[::n] for stream in turn.answers(n)]
+        return merged(streams, max(1, self.speaker.info.slots))
 
     async def _stream(
         self,
