@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from botocore.config import Config
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 import puna
 import puna.formats
@@ -31,6 +31,8 @@ from puna.errors import DialogError
 from puna.formats import catalog
 from puna.formats.chatml import SMOLLM2
 from puna.messages import dialog_of
+from puna.playground import records
+from puna.playground.web import add_to
 from puna.server import controlplane, invocations, receipts
 from puna.server.app import Setup, create_app
 from puna.server.auth import Token
@@ -44,9 +46,9 @@ from tests.oracles import oracle
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-README, ENDPOINT, OPENAI, FORMATS = (
+README, ENDPOINT, OPENAI, FORMATS, PLAYGROUND = (
     (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "docs/endpoint.md", "docs/openai.md", "docs/formats.md")
+    for name in ("README.md", "docs/endpoint.md", "docs/openai.md", "docs/formats.md", "docs/playground.md")
 )
 PUNA = [sys.executable, "-m", "puna.cli"]
 
@@ -212,6 +214,22 @@ def test_the_routes_are_those_of_the_app():
         path = re.sub(r"\{(\w+)[^}]*\}", lambda found: found.group(1).upper(), route.path)
         routes |= {(method, path) for method in (route.methods or set()) - {"HEAD"}}
     assert documented == routes
+
+
+def test_the_playgrounds_page_lists_its_routes_and_codes(tmp_path):
+    app = create_app(spine(), "llama-2-7b")
+    endpoint = len(app.routes)
+    add_to(app, spine(), tmp_path)
+    routes = set()
+    for route in app.routes[endpoint:]:
+        if isinstance(route, Mount):
+            routes.add(("GET", f"{route.path}/NAME"))
+        elif isinstance(route, Route):
+            path = re.sub(r"\{(\w+).*?\}", lambda name: name[1].upper(), route.path)
+            routes |= {(method, path) for method in (route.methods or set()) - {"HEAD"}}
+    assert {(row["method"], code(row["path"])[0]) for row in table(PLAYGROUND, "method", "path", "what")} == routes
+    documented = {code(row["code"])[0] for row in table(PLAYGROUND, "code", "status", "when")}
+    assert documented == {name for _, name in records.CODES} | {"input", "internal", "unauthorized"}
 
 
 @pytest.mark.parametrize("row", table(ENDPOINT, "route", "`stream` not given"), ids=lambda row: row["route"])

@@ -62,14 +62,19 @@ def spans(segments: Sequence[Segment], said: Sequence[Said], control: Iterable[s
     ender = _ender(control)
     owners = _owners(segments, said)
     before: Said | None = None
+    passed = False  # an empty message of another role, since the last content
     for n, segment in enumerate(segments):
         if segment.kind is Kind.CONTENT:
-            before = owners[n]
+            before, passed = owners[n], False
             found.extend(_content(segment.text, before))
             continue
         after = next((owners[later] for later in range(n + 1, len(segments)) if later in owners), None)
         if before is None:
             found.append((segment.text, _opening(segment, after or said[-1], ender)))
+            continue
+        if after is not None and before.role is after.role and segment.role is not None:
+            found.append((segment.text, (after if passed and segment.role is after.role else before).marker()))
+            passed |= segment.role is not before.role
             continue
         found.extend(_between(segment, before, after or said[-1], ender))
         if after is None and segment.role is not before.role:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from typing import cast
 
 from puna.errors import ContextWindowError, InputError, PunaError
 from puna.formats import catalog
@@ -21,6 +22,7 @@ from puna.playground.labels import Span, spans, spans_of_text
 from puna.playground.records import Record
 from puna.server.answers import Speaker, Turn
 from puna.turn import Ask, together
+from puna.turn import Turn as Made
 
 
 def _nobody(_: Receipt) -> None:
@@ -105,7 +107,7 @@ class Workbench:
             raise refused[0]
         for pane, error in refused.items():
             yield {**records.failure(error), "pane": pane}
-        async with aclosing(self._answering.side_by_side(turns, together([*turns.values()]), done)) as answers:
+        async with aclosing(self._answering.side_by_side(turns, together(_as_made(turns)), done)) as answers:
             async for record in answers:
                 yield _with_pruned(record, talk, next(iter(turns.values())))
 
@@ -159,3 +161,8 @@ def _with_pruned(record: Record, talk: Talk, turn: Turn) -> Record:
     if record["type"] != "start":
         return record
     return {**record, "pruned": [asked(talk).as_json(entry) for entry in turn.dropped]}
+
+
+def _as_made(turns: Mapping[int, Turn]) -> list[Made]:
+    """The turns as the spine makes them; a speaker's protocol does not name the engine that they share."""
+    return cast("list[Made]", list(turns.values()))

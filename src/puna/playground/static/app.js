@@ -1,0 +1,377 @@
+/** Wires the page: header, composer, banner, side panels, the session's address and its saving. */
+
+import { askTokenWith, get, put } from "./api.js";
+import { mount as mountAnatomy } from "./anatomy.js";
+import * as budget from "./budget.js";
+import * as chat from "./chat.js";
+import * as compare from "./compare.js";
+import * as context from "./context.js";
+import { byId, copyButton, dialogHead, h, setValue } from "./dom.js";
+import * as keys from "./keys.js";
+import * as params from "./params.js";
+import * as raw from "./raw.js";
+import { banner, clearBanner, refreshInfo, running, say, stop, watch } from "./run.js";
+import { defaults, emptySession, store } from "./store.js";
+import * as tokens from "./tokens.js";
+
+const TOAST = 8000; // milliseconds in which a deletion can be undone
+const LATER = 3000; // milliseconds after the start at which what is rarely used is fetched too, lest the server is away when it is wanted
+const SAVE = 1000; // milliseconds between a change and its saving
+const MODES = { chat, compare, raw };
+const SEND_LABEL = { chat: "Send", compare: "Run all", raw: "Send" };
+const GROWING = new Set(["ask", "answer", "edit", "load", "fresh"]); // after these, undoing a deletion would lose something
+const CONTENT = ["nodes", "raw", "system", "context", "examples", "title", "only", "policy", "params", "leaf", "draft", "mode"];
+
+const dispatch = store.dispatch;
+const draftKey = (id) => `puna.draft.${id}`;
+const narrow = matchMedia("(max-width: 1000px)");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+// --- what is fetched only when it is wanted ----------------------------------------------------------------------------
+
+/** Loads once; where that fails, as it does while the server is away, the next one who wants it tries again. */
+const once = (load) => {
+  let made = null;
+  const again = (error) => {
+    made = null;
+    throw error;
+  };
+  return () => (made ??= load().catch(again));
+};
+
+const sessions = once(async () => {
+  const module = await import("./sessions.js");
+  module.init({ dialog: byId("sessions-dialog"), store });
+  return module;
+});
+
+const exporting = once(async () => {
+  const module = await import("./export.js");
+  module.init({ dialog: byId("export-dialog"), store });
+  return module;
+});
+
+const lens = once(async () => {
+  const { mount } = await import("./lens.js");
+  const view = mount(byId("lens"), { get: () => store.get().lens, params: store.get().session.params });
+  store.subscribe((state, previous) => {
+    if (state.lens !== previous.lens) view.show(state.lens);
+    if (state.session.params !== previous.session.params) view.setParams(state.session.params);
+  });
+});
+
+const unreachable = () => banner("error", "The server does not answer, and this part of the page is still with it. Try again in a moment.");
+const openSessions = () => sessions().then((module) => module.open(), unreachable);
+const openExport = () => exporting().then((module) => module.open(), unreachable);
+
+// --- header ----------------------------------------------------------------------------------------------------------
+
+function initHeader() {
+  for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => setMode(button.dataset.mode));
+  byId("sessions-open").addEventListener("click", openSessions);
+  byId("export-open").addEventListener("click", openExport);
+  byId("keys-open").addEventListener("click", keys.openHelp);
+  byId("theme").addEventListener("click", toggleTheme);
+  byId("heat").addEventListener("change", (event) => dispatch({ type: "heat", heat: event.target.checked }));
+  copyButton(byId("copy-prompt"), () => store.get().anatomy?.prompt ?? "");
+  dispatch({ type: "theme", theme: document.documentElement.dataset.theme ?? "auto" });
+}
+
+function setMode(mode) {
+  if (running()) stop();
+  dispatch({ type: "mode", mode });
+}
+
+/** To the other theme than the one that is seen; the system's own theme is followed again when it comes round. */
+function toggleTheme() {
+  const { theme } = store.get();
+  const system = dark.matches ? "dark" : "light";
+  const next = (theme === "auto" ? system : theme) === "dark" ? "light" : "dark";
+  dispatch({ type: "theme", theme: next === system ? "auto" : next });
+  localStorage.setItem("puna.theme", store.get().theme);
+}
+
+function drawHeader({ info, mode, status, theme, heat }) {
+  byId("model").textContent = info?.model ?? "";
+  byId("format").textContent = info?.format ? `format ${info.format}` : "";
+  byId("status").textContent = status || (info ? "Ready" : "Connecting…");
+  byId("heat").checked = heat;
+  for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+}
+
+function drawBanner(shown) {
+  const el = byId("banner");
+  el.hidden = !shown;
+  el.className = shown?.kind ?? "";
+  if (!shown) return el.replaceChildren();
+  const { text, action, kind } = shown;
+  const button = action ?? (kind === "error" || kind === "notice" ? { label: "Dismiss", run: () => clearBanner(kind) } : null);
+  if (el.firstChild?.textContent !== text) el.replaceChildren(h("span", {}, text), ...(button ? [h("button", { type: "button", onclick: button.run }, button.label)] : []));
+}
+
+// --- composer --------------------------------------------------------------------------------------------------------
+
+function initComposer() {
+  const box = byId("message");
+  box.addEventListener("input", () => dispatch({ type: "set", patch: { draft: box.value } }));
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    event.preventDefault();
+    if (!running()) submit();
+  });
+  byId("composer").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (running()) stop();
+    else submit();
+  });
+}
+
+/** Sends, once the server has counted the newest change: the server judges, not what the page last showed. */
+async function submit() {
+  const anatomy = await budget.counted();
+  if (anatomy?.over > 0) return say(byId("reason").textContent);
+  if (running()) return undefined;
+  return MODES[store.get().mode].send();
+}
+
+function drawComposer({ run, mode, session, anatomy }) {
+  setValue(byId("message"), session.draft);
+  const button = byId("send");
+  button.textContent = run ? "Stop" : SEND_LABEL[mode];
+  button.classList.toggle("stop", Boolean(run));
+  button.disabled = !run && anatomy?.over > 0;
+  byId("composer").classList.toggle("no-text", mode === "raw");
+  for (const name of Object.keys(MODES)) byId(name).hidden = name !== mode;
+}
+
+// --- dialogs and the toast -------------------------------------------------------------------------------------------
+
+function initDialogs() {
+  for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("click", closeOnBackdrop);
+  store.subscribe((state, previous, action) => {
+    if (state.toast !== previous.toast) drawToast(state.toast);
+    else if (state.toast?.undo && GROWING.has(action.type)) dispatch({ type: "toast", toast: null });
+  });
+}
+
+/** A click beside a dialog closes it; inside, the target is one of its children. */
+function closeOnBackdrop(event) {
+  const { left, right, top, bottom } = event.currentTarget.getBoundingClientRect();
+  const inside = event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
+  if (event.target === event.currentTarget && !inside) event.currentTarget.close();
+}
+
+let asking = null;
+
+/** Asks for the server's token; gives it, or null where the dialog was closed. One dialog however many ask. */
+function askToken() {
+  asking ??= new Promise((resolve) => {
+    const dialog = byId("token-dialog");
+    const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true });
+    const form = h("form", {}, h("label", { for: "token" }, "Access token"), field, h("p", { class: "hint" }, "The server wants a token. It is kept until this tab is closed."), h("p", { class: "row end" }, h("button", { type: "submit", class: "primary" }, "Sign in")));
+    let given = null;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      given = field.value;
+      dialog.close();
+    });
+    dialog.addEventListener("close", () => ((asking = null), resolve(given)), { once: true });
+    dialog.replaceChildren(dialogHead("Sign in", "token-title", dialog), form);
+    dialog.showModal();
+    field.focus();
+  });
+  return asking;
+}
+
+let toastTimer = 0;
+
+function drawToast(toast) {
+  const el = byId("toast");
+  clearTimeout(toastTimer);
+  el.hidden = !toast;
+  if (!toast) return el.replaceChildren();
+  const close = () => dispatch({ type: "toast", toast: null });
+  const undo = toast.undo && h("button", { type: "button", onclick: () => (close(), toast.undo()) }, "Undo");
+  el.replaceChildren(h("span", {}, toast.text), ...(undo ? [undo] : []));
+  const begin = () => (toastTimer = setTimeout(close, TOAST));
+  el.onpointerenter = el.onfocusin = () => clearTimeout(toastTimer);
+  el.onpointerleave = el.onfocusout = () => (clearTimeout(toastTimer), begin());
+  begin();
+}
+
+// --- side panels -----------------------------------------------------------------------------------------------------
+
+function initPanels() {
+  const anatomy = mountAnatomy(byId("anatomy"), { onTurn: (message) => store.get().mode === "chat" && chat.showMessage(message) });
+  store.subscribe((state, previous) => state.anatomy !== previous.anatomy && drawAnatomy(anatomy, state));
+  byId("lens-fold").addEventListener("toggle", () => lens().catch(unreachable), { once: true });
+  const fold = () => document.querySelectorAll(".fold").forEach((details) => (details.open = !narrow.matches));
+  narrow.addEventListener("change", fold);
+  fold();
+}
+
+function drawAnatomy(view, { anatomy, mode }) {
+  if (anatomy) view.update(anatomy);
+  const findings = (mode !== "raw" && anatomy?.findings) || [];
+  byId("findings").hidden = findings.length === 0;
+  byId("findings").replaceChildren(h("h3", {}, `Findings (${findings.length})`), h("ul", { "aria-label": "Prompt findings" }, findings.map((text) => h("li", {}, text))));
+}
+
+// --- the session: its address, its file, its draft -------------------------------------------------------------------
+
+let saveTimer = 0;
+let saving = Promise.resolve();
+let unsaved = false; // since the server was away
+const channel = new BroadcastChannel("puna");
+
+function initSaving() {
+  store.subscribe((state, previous, action) => {
+    if (action.type === "load" || action.type === "fresh") return moved(previous, state);
+    if (CONTENT.every((name) => state.session[name] === previous.session[name]) || action.type === "info") return undefined;
+    if (state.session.draft !== previous.session.draft) keepDraft(state.session);
+    return saveSoon(state.session);
+  });
+  document.addEventListener("visibilitychange", () => document.hidden && leave());
+  window.addEventListener("pagehide", leave);
+  channel.addEventListener("message", ({ data }) => data.id === store.get().session.id && changedElsewhere(data.id));
+}
+
+function leave() {
+  chat.checkpoint();
+  flush(true);
+}
+
+function keepDraft({ id, draft }) {
+  if (draft) localStorage.setItem(draftKey(id), draft);
+  else localStorage.removeItem(draftKey(id));
+}
+
+/** What was typed and neither sent nor saved, as when the browser crashed. */
+function restoreDraft({ id, draft }) {
+  const kept = localStorage.getItem(draftKey(id));
+  if (kept && kept !== draft) dispatch({ type: "set", patch: { draft: kept } });
+}
+
+function saveSoon({ id }) {
+  const hash = `#s=${id}`;
+  if (location.hash !== hash) history.replaceState(null, "", hash);
+  clearTimeout(saveTimer);
+  saveTimer = setTimeout(flush, SAVE);
+}
+
+/** Saves now what waits to be saved. */
+function flush(leaving = false) {
+  if (!saveTimer) return;
+  clearTimeout(saveTimer);
+  saveTimer = 0;
+  save(store.get().session, leaving === true);
+}
+
+/** One save after the other, so that each has the revision that the one before it made. */
+function save(session, keepalive) {
+  saving = saving.then(async () => {
+    const now = store.get().session;
+    const revision = now.id === session.id ? now.revision : session.revision;
+    try {
+      const saved = await put(`/api/sessions/${session.id}`, { ...session, revision }, keepalive);
+      if (store.get().session.id === session.id) dispatch({ type: "set", patch: { revision: saved.revision } });
+      if (saved.overwrote) banner("notice", "Another tab had changed this session too; what this tab shows has been saved over it.");
+      channel.postMessage({ id: session.id });
+    } catch (error) {
+      if (error.code === "offline") unsaved = true;
+      else banner("error", `This session is not saved: ${error.message}`);
+    }
+  });
+}
+
+function changedElsewhere(id) {
+  banner("notice", "This session has been changed in another tab.", { label: "Load it", run: () => open(id) });
+}
+
+/** To another session: the one that is left is saved first. */
+function moved(previous, { session }) {
+  if (running()) stop();
+  if (saveTimer) save(previous.session, false);
+  clearTimeout(saveTimer);
+  saveTimer = 0;
+  restoreDraft(session);
+  history.replaceState(null, "", session.nodes.length || session.revision ? `#s=${session.id}` : location.pathname);
+  clearBanner("notice");
+}
+
+function backAgain() {
+  budget.schedule();
+  openNamed();
+  if (unsaved) saveSoon(store.get().session);
+  unsaved = false;
+}
+
+const idInUrl = () => /^#s=([a-z0-9-]{1,64})$/.exec(location.hash)?.[1];
+
+async function open(id) {
+  try {
+    dispatch({ type: "load", session: await get(`/api/sessions/${id}`) });
+  } catch (error) {
+    if (error.code === "offline") return undefined; // tried again when it is back; an empty one would be saved over it
+    if (error.status !== 404) return banner("error", error.message);
+    dispatch({ type: "load", session: { ...emptySession(defaults(store.get().info)), id } });
+  }
+  restoreDraft(store.get().session);
+  return undefined;
+}
+
+/** Opens the session that the address names, unless it is open. */
+async function openNamed() {
+  const id = idInUrl();
+  if (id && id !== store.get().session.id) await open(id);
+}
+
+// --- start -----------------------------------------------------------------------------------------------------------
+
+function initKeys() {
+  keys.init({
+    composer: () => byId("message").focus(),
+    regenerate: () => store.get().mode === "chat" && chat.regenerate(),
+    previous: () => chat.stepVersion(-1),
+    next: () => chat.stepVersion(1),
+    chat: () => setMode("chat"),
+    compare: () => setMode("compare"),
+    raw: () => setMode("raw"),
+    sessions: openSessions,
+    export: openExport,
+    heat: () => dispatch({ type: "heat" }),
+  });
+}
+
+async function begin() {
+  askTokenWith(askToken);
+  initHeader();
+  initDialogs();
+  chat.init();
+  context.init();
+  params.init();
+  compare.init({ root: byId("compare"), store, tokens });
+  raw.init({ root: byId("raw"), store });
+  budget.init();
+  initPanels();
+  initComposer();
+  initKeys();
+  store.subscribe((state, previous) => {
+    drawHeader(state);
+    drawComposer(state);
+    if (state.banner !== previous.banner) drawBanner(state.banner);
+  });
+  drawHeader(store.get());
+  drawComposer(store.get());
+  watch(backAgain);
+  if (!narrow.matches) byId("message").focus();
+  await refreshInfo();
+  await openNamed();
+  initSaving();
+  setTimeout(() => Promise.allSettled([sessions(), exporting()]), LATER);
+  window.addEventListener("hashchange", openNamed);
+}
+
+begin();

@@ -1,0 +1,252 @@
+/** Sampling: a range and a number kept equal for each parameter of /api/info, presets, and stop sequences as chips. */
+
+import { byId, h } from "./dom.js";
+import { say } from "./run.js";
+import { defaults, store } from "./store.js";
+
+const SAVED = "puna.presets";
+
+let chosen = ""; // name of the preset that the dots are measured against
+const rows = new Map();
+
+const params = () => store.get().session.params;
+const set = (patch) => store.dispatch({ type: "params", patch });
+const saved = () => JSON.parse(localStorage.getItem(SAVED) ?? "[]");
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+/** Draws the sampling section and keeps it in step with the store. */
+export function init() {
+  byId("neutral").addEventListener("click", neutral);
+  byId("preset").addEventListener("change", (event) => choosePreset(event.target.value));
+  byId("preset-save").addEventListener("click", askName);
+  byId("policy").addEventListener("change", (event) => store.dispatch({ type: "set", patch: { policy: event.target.value } }));
+  store.subscribe((state, previous, { type }) => {
+    if (state.info !== previous.info) build(state.info);
+    else if (state.info && (type === "load" || type === "fresh")) rechoose();
+    if (state.info && (state.session !== previous.session || state.info !== previous.info)) draw(state.session);
+  });
+}
+
+function build(info) {
+  rows.clear();
+  const help = h("p", { class: "hint", id: "param-help" }, "Double-click or Backspace on a name resets it.");
+  byId("params").replaceChildren(...info.params.map((param) => row(param, help)), stopField(), help);
+  byId("policy").replaceChildren(...info.policies.map(({ name, label }) => h("option", { value: name }, label)));
+  fillPresets();
+}
+
+function draw({ params: current, policy }) {
+  const base = baseline();
+  for (const [name, { draw: drawRow }] of rows) drawRow(current[name], !same(current[name], base[name]), base[name]);
+  drawChips(current.stop ?? []);
+  byId("policy").value = policy;
+  byId("policy-help").textContent = store.get().info.policies.find(({ name }) => name === policy)?.help ?? "";
+}
+
+// --- one parameter ---------------------------------------------------------------------------------------------------
+
+const whole = ({ step }) => Number.isInteger(step);
+const shown = (value) => (value === null || value === undefined ? "" : String(value));
+
+function row(param, help) {
+  const { name, label, min, max, step } = param;
+  const id = `param-${name}`;
+  const dot = h("span", { class: "dot", "aria-hidden": "true" }, " •");
+  const title = h("label", { for: id, title: param.help }, label, dot);
+  const number = h("input", { type: "number", id, min, max, step: step ?? "any", placeholder: name === "seed" ? "random" : null, "aria-description": param.help });
+  const range = name === "seed" ? null : h("input", { type: "range", min, max, step: step ?? "any", "aria-label": label });
+  const note = h("p", { class: "note", role: "status" });
+  const el = h("div", { class: "param" }, title, number, range, note);
+  wire({ param, title, number, range, note });
+  el.addEventListener("pointerenter", () => (help.textContent = `${label}: ${param.help}`));
+  el.addEventListener("focusin", () => (help.textContent = `${label}: ${param.help}`));
+  rows.set(name, { draw: (value, changed, base) => drawParam({ param, title, dot, number, range }, value, changed, base) });
+  return el;
+}
+
+function drawParam({ param, title, dot, number, range }, value, changed, base) {
+  if (document.activeElement !== number || Number(number.value) !== value) number.value = shown(value);
+  if (range) range.value = shown(value);
+  dot.hidden = !changed;
+  title.tabIndex = changed ? 0 : -1;
+  title.title = changed ? `${param.help} Double-click or Backspace resets it to ${shown(base) || "random"}.` : param.help;
+}
+
+function wire({ param, title, number, range, note }) {
+  const reset = () => set({ [param.name]: baseline()[param.name] });
+  title.addEventListener("dblclick", reset);
+  title.addEventListener("keydown", (event) => {
+    if (event.key !== "Backspace") return;
+    event.preventDefault(); // or it would go on in the field that gets the focus
+    reset();
+    number.focus();
+  });
+  range?.addEventListener("input", () => {
+    note.textContent = "";
+    set({ [param.name]: Number(range.value) });
+  });
+  number.addEventListener("input", () => {
+    note.textContent = "";
+    const value = read(number, param);
+    if (value !== undefined && fits(value, param)) set({ [param.name]: value });
+  });
+  number.addEventListener("change", () => commit(number, param, note));
+}
+
+/** What a number field says: a number, null for an empty seed, undefined while it is no number. */
+function read(number, { name }) {
+  if (number.value === "") return name === "seed" && !number.validity.badInput ? null : undefined;
+  return Number(number.value);
+}
+
+const fits = (value, param) => value === null || (value === clamped(value, param));
+
+function clamped(value, param) {
+  const rounded = whole(param) ? Math.round(value) : value;
+  return Math.min(param.max ?? Infinity, Math.max(param.min ?? -Infinity, rounded));
+}
+
+/** The end of typing: what is out of range is clamped, and says so; what is no number goes back. */
+function commit(number, param, note) {
+  const value = read(number, param);
+  if (value === undefined) {
+    number.value = shown(params()[param.name]);
+    note.textContent = `${param.label} wants a number.`;
+  } else if (!fits(value, param)) {
+    const legal = clamped(value, param);
+    note.textContent = `${param.label} is ${whole(param) ? "a whole number " : ""}from ${param.min} to ${param.max}; set to ${legal}.`;
+    number.value = shown(legal);
+    set({ [param.name]: legal });
+  }
+}
+
+function neutral() {
+  const patch = {};
+  for (const { name, neutral: value } of store.get().info?.params ?? []) if (value !== null && value !== undefined) patch[name] = value;
+  set(patch);
+  say("Sampling is neutral");
+}
+
+// --- presets ---------------------------------------------------------------------------------------------------------
+
+function presets() {
+  return [...(store.get().info?.presets ?? []), ...saved()];
+}
+
+/** What the dots are measured against and a reset goes back to: the chosen preset over the defaults. */
+function baseline() {
+  const preset = presets().find(({ name }) => name === chosen);
+  return { ...defaults(store.get().info), ...preset?.params };
+}
+
+function fillPresets() {
+  const options = (list) => list.map(({ name }) => h("option", { value: name }, name));
+  const own = saved();
+  const { presets: given } = store.get().info;
+  byId("preset").replaceChildren(...options(given), ...(own.length ? [h("optgroup", { label: "Saved" }, options(own))] : []));
+  if (!presets().some(({ name }) => name === chosen)) chosen = presets().find(matches)?.name ?? given[0]?.name ?? "";
+  byId("preset").value = chosen;
+  drawDelete();
+}
+
+/** Another session: the preset that its parameters are. */
+function rechoose() {
+  chosen = "";
+  fillPresets();
+}
+
+const matches = ({ params: wanted }) => Object.entries(wanted).every(([name, value]) => same(params()[name], value));
+
+function choosePreset(name) {
+  chosen = name;
+  set(presets().find((preset) => preset.name === name).params);
+  drawDelete();
+}
+
+function drawDelete() {
+  const own = saved().some(({ name }) => name === chosen);
+  let button = byId("preset-delete");
+  if (own && !button) {
+    button = h("button", { type: "button", id: "preset-delete", class: "quiet", "aria-label": "Delete preset", onclick: deletePreset }, "Delete");
+    byId("preset-save").after(button);
+  }
+  if (!own) button?.remove();
+}
+
+function deletePreset() {
+  localStorage.setItem(SAVED, JSON.stringify(saved().filter(({ name }) => name !== chosen)));
+  rechoose();
+  draw(store.get().session);
+  byId("preset").focus();
+}
+
+function askName() {
+  const field = h("input", { type: "text", "aria-label": "Preset name", placeholder: "Preset name", maxlength: "60" });
+  const form = h("form", { class: "row preset-form" }, field, h("button", { type: "submit", class: "quiet" }, "Save"));
+  const close = () => {
+    form.remove();
+    byId("preset-save").focus();
+  };
+  form.addEventListener("keydown", (event) => event.key === "Escape" && (close(), event.stopPropagation()));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (savePreset(field.value.trim())) close();
+  });
+  byId("preset-save").parentElement.parentElement.querySelector(".preset-form")?.remove();
+  byId("preset-save").parentElement.after(form);
+  field.focus();
+}
+
+function savePreset(name) {
+  if (!name || store.get().info.presets.some((preset) => preset.name === name)) return false;
+  const others = saved().filter((preset) => preset.name !== name);
+  localStorage.setItem(SAVED, JSON.stringify([...others, { name, params: params() }]));
+  chosen = name;
+  fillPresets();
+  draw(store.get().session);
+  say(`Preset ${name} saved`);
+  return true;
+}
+
+// --- stop sequences --------------------------------------------------------------------------------------------------
+
+const escaped = (text) => JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"');
+const unescaped = (text) => text.replaceAll(/\\([nt\\])/g, (_, c) => ({ n: "\n", t: "\t", "\\": "\\" })[c]);
+
+function stopField() {
+  const input = h("input", { type: "text", id: "stop", placeholder: "Type one, press Enter", autocomplete: "off", spellcheck: "false" });
+  input.addEventListener("keydown", (event) => {
+    const stop = params().stop ?? [];
+    if (event.key === "Backspace" && !input.value && stop.length) setStop(stop.slice(0, -1));
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    addStop(input);
+  });
+  input.addEventListener("change", () => addStop(input));
+  return h("div", { class: "field" }, h("label", { for: "stop" }, "Stop sequences"), h("ul", { class: "stops", id: "stops", "aria-label": "Stop sequences set" }), input);
+}
+
+function addStop(input) {
+  const text = unescaped(input.value);
+  const stop = params().stop ?? [];
+  input.value = "";
+  if (text && !stop.includes(text)) setStop([...stop, text]);
+}
+
+const setStop = (stop) => set({ stop });
+
+function drawChips(stop) {
+  const list = byId("stops");
+  if (list.dataset.shown === JSON.stringify(stop)) return;
+  list.dataset.shown = JSON.stringify(stop);
+  list.hidden = stop.length === 0;
+  list.replaceChildren(...stop.map((text) => h("li", { class: "stop-chip" }, h("code", {}, escaped(text)), removeChip(text))));
+}
+
+function removeChip(text) {
+  const remove = () => {
+    setStop((params().stop ?? []).filter((other) => other !== text));
+    byId("stop").focus();
+  };
+  return h("button", { type: "button", "aria-label": `Remove ${escaped(text)}`, onclick: remove }, "×");
+}

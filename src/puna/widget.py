@@ -1,0 +1,289 @@
+"""The playground in a notebook: widgets that show prompts and answers token by token, and one to work with (``puna[jupyter]``).
+
+Everything between a widget and its page goes through messages of the notebook's kernel; the page fetches nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from puna.api import Chat, Reply
+from puna.chat import Spine
+from puna.dialog.prune import POLICIES
+from puna.errors import InputError, PunaError, unknown
+from puna.generation import Delta, Receipt, Sampling
+from puna.messages import Role, dialog_of
+from puna.playground.records import Record, told
+from puna.playground.records import Tokens as Recorded
+from puna.playground.workbench import Workbench
+from puna.sync import bridge
+
+try:
+    from anywidget import AnyWidget
+    from traitlets import Bool, Dict, List, Unicode
+except ImportError as error:
+    raise InputError("puna.widget needs anywidget; install puna[jupyter]") from error
+
+STATIC = Path(str(files("puna.playground"))) / "static"
+
+SEND_SECONDS = 1 / 30
+"""Shortest time between two messages of one answer: more of them a second choke a notebook's connection, and no eye sees them."""
+
+Message = dict[str, object]
+
+_log = logging.getLogger(__name__)
+
+
+class Anatomy(AnyWidget):
+    """The exact prompt that a conversation becomes, token by token.
+
+    prompt: messages, a raw prompt's text, or what the playground's ``/api/anatomy`` answered. chat: whose model's format and
+    vocabulary are taken; without it a model is opened for this by the settings of ``puna.Chat``, and closed again.
+
+    Raises:
+        InputError: the model's format cannot express it, or an unknown setting.
+    """
+
+    _esm = STATIC / "anatomy.js"
+    data = Dict().tag(sync=True)
+
+    def __init__(
+        self, prompt: str | Iterable[object] | Mapping[str, object], *, chat: Chat | None = None, **settings: object
+    ) -> None:
+        data = prompt if isinstance(prompt, Mapping) and "segments" in prompt else _anatomy(prompt, chat, settings)
+        super().__init__(data=dict(data))
+
+
+class Tokens(AnyWidget):
+    """An answer, token by token, with the probabilities that the model gave and what else could have stood there.
+
+    answer: the records of an answer (``Playground.records``), pieces of it (``puna.generation.Delta``), or a ``puna.Reply``, which
+    has its text alone. heat: tokens are coloured by their probability.
+    """
+
+    _esm = STATIC / "tokens.js"
+    tokens: List[Any] = List().tag(sync=True)
+    heat = Bool(default_value=True).tag(sync=True)
+
+    def __init__(self, answer: Reply | Iterable[Mapping[str, object] | Delta | Receipt], *, heat: bool = True) -> None:
+        super().__init__(tokens=_token_records(answer), heat=heat)
+
+
+class Playground(AnyWidget):
+    """A workbench for one conversation: settings, messages, streamed answers with probabilities, the exact prompt.
+
+    chat: whose model answers, and with whose messages it begins; that conversation itself does not change. Without it a model
+    is opened by the settings of ``puna.Chat`` (model, context, engine ...), for as long as the widget is open. system: the
+    system message. policy: what happens to messages that no longer fit the window. Sampling parameters go by name, too.
+
+    ``messages``, ``system`` and ``params`` hold what the page shows and may be set; ``records`` are the newest answer's tokens.
+
+    Raises:
+        InputError: an unknown setting, or settings beside a chat, which has a model already.
+    """
+
+    _esm = STATIC / "widget.js"
+    modules = Dict().tag(sync=True)
+    info = Dict().tag(sync=True)
+    system = Unicode().tag(sync=True)
+    messages: List[Any] = List().tag(sync=True)
+    params = Dict().tag(sync=True)
+    policy = Unicode().tag(sync=True)
+    heat = Bool(default_value=True).tag(sync=True)
+    _open = False
+
+    def __init__(
+        self, chat: Chat | None = None, *, system: str | None = None, policy: str = "watermark", **settings: object
+    ) -> None:
+        if policy not in POLICIES:
+            raise InputError(unknown("policy", policy, POLICIES))
+        given = {name: settings.pop(name) for name in Sampling.__dataclass_fields__ if name in settings}
+        params = {name: value for name, value in Sampling.of(given).as_json().items() if name in given}
+        self._own = None if chat is not None else _opened(settings)
+        conversation = _checked(chat, settings) if self._own is None else self._own
+        history = conversation.history
+        bench = Workbench(bridge().run(_spine(conversation)))
+        self._desk = Desk(bench, self.send)
+        self._open = True
+        super().__init__(
+            modules={name: (STATIC / f"{name}.js").read_text(encoding="utf-8") for name in ("anatomy", "tokens")},
+            info=bench.info(),
+            system=(history.system or "") if system is None else system,
+            messages=[message.as_json() for message in history if message.role is not Role.SYSTEM],
+            params=params,
+            policy=policy,
+        )
+        self.on_msg(self._heard)
+
+    @property
+    def records(self) -> list[Record]:
+        """The tokens of the newest answer so far, with their alternatives."""
+        return list(self._desk.records)
+
+    def _heard(self, _: object, content: Any, __: object) -> None:
+        bridge().run(self._desk.hear(content))
+
+    def close(self) -> None:
+        """End what is under way; the model, too, unless it is a chat's. Doing it again does nothing."""
+        super().close()
+        was_open, self._open = self._open, False
+        if (
+            not was_open or sys.is_finalizing()
+        ):  # a widget that is collected closes itself; the bridge may have ended by then
+            return
+        bridge().run(self._desk.close())
+        if self._own is not None:
+            self._own.close()
+
+
+class Desk:
+    """Does what a page's messages ask. send: takes a message to the pages. Lives in the bridge's loop.
+
+    Messages: ``anatomy`` (seq, body), ``generate`` (id, body), ``stop`` (id). Answers: ``anatomy`` (seq, data), ``records`` (id,
+    records), and ``error`` (seq or id, code, message).
+    """
+
+    def __init__(self, bench: Workbench, send: Callable[[Message], None]) -> None:
+        self._bench = bench
+        self._send = send
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.records: list[Record] = []
+
+    async def hear(self, message: Mapping[str, object]) -> None:
+        """Begin, or stop, what a message asks; returns at once."""
+        kind, body = message.get("type"), message.get("body")
+        number = str(message.get("id" if kind in {"generate", "stop"} else "seq"))
+        if kind == "stop":
+            await self._cancel([number])
+        elif kind == "generate":
+            self._begin(number, self._guarded({"id": number}, self._generate(number, body)))
+        elif kind == "anatomy":
+            self._begin(number, self._guarded({"seq": number}, self._anatomy(number, body)))
+        else:
+            _log.warning("a message of unknown type %r came from the notebook's page; reload the page", kind)
+
+    async def close(self) -> None:
+        """Stop everything."""
+        await self._cancel([*self._tasks])
+
+    def _begin(self, number: str, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[number] = task
+        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+
+    async def _cancel(self, numbers: list[str]) -> None:
+        tasks = [self._tasks[number] for number in numbers if number in self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _guarded(self, address: Message, work: Any) -> None:
+        """The work; the page hears of whatever it fails at, and waits in vain for nothing."""
+        try:
+            await work
+        except PunaError as error:
+            self._send({"type": "error", **address, **told(error)})
+        except Exception:  # noqa: BLE001  # told, rather than a page that waits for ever
+            _log.exception("the playground failed")
+            text = "the playground failed; the notebook's log tells more"
+            self._send({"type": "error", **address, "code": "internal", "message": text, "retryable": False})
+
+    async def _anatomy(self, number: str, body: Any) -> None:
+        self._send({"type": "anatomy", "seq": number, "data": await self._bench.anatomy(body)})
+
+    async def _generate(self, number: str, body: Any) -> None:
+        self.records = []
+        batch = Batch(lambda some: self._send({"type": "records", "id": number, "records": some}))
+        try:
+            async with aclosing(self._bench.generate(body)) as records:
+                async for record in records:
+                    if record["type"] == "tok":
+                        self.records.append(record)
+                    batch.add(record)
+        finally:
+            batch.flush()
+
+
+class Batch:
+    """Gathers records, so that at most 30 messages a second leave. send: takes the records of one."""
+
+    def __init__(self, send: Callable[[list[Record]], None]) -> None:
+        self._send = send
+        self._records: list[Record] = []
+        self._sent = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, record: Record) -> None:
+        """Send it now, or as soon as another message may leave."""
+        self._records.append(record)
+        loop = asyncio.get_running_loop()
+        if self._timer is None:
+            self._timer = loop.call_at(max(loop.time(), self._sent + SEND_SECONDS), self.flush)
+
+    def flush(self) -> None:
+        """Send what is gathered."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._records:
+            self._sent = asyncio.get_running_loop().time()
+            some, self._records = self._records, []
+            self._send(some)
+
+
+def _opened(settings: dict[str, object]) -> Chat:
+    return Chat(**settings).open()
+
+
+def _checked(chat: Chat | None, settings: dict[str, object]) -> Chat:
+    if not isinstance(chat, Chat):
+        raise InputError(f"chat must be a puna.Chat, not {type(chat).__name__}; settings go by name, such as model=...")
+    if settings:
+        raise InputError(f"{', '.join(settings)}: settings of a model, which the chat has already; leave them out")
+    return chat
+
+
+async def _spine(chat: Chat) -> Spine:
+    opened = await chat._chat.open()  # noqa: SLF001  # the same conversation's other face
+    if opened._spine is None:  # noqa: SLF001
+        raise InputError("the chat was closed; make a new one")
+    return opened._spine  # noqa: SLF001
+
+
+def _anatomy(prompt: object, chat: Chat | None, settings: dict[str, object]) -> Record:
+    own = None if chat is not None else _opened(settings)
+    try:
+        conversation = _checked(chat, settings) if own is None else own
+        bench = Workbench(bridge().run(_spine(conversation)))
+        return bridge().run(bench.anatomy(_talk(prompt)))
+    finally:
+        if own is not None:
+            own.close()
+
+
+def _talk(prompt: Any) -> Message:
+    if isinstance(prompt, str):
+        return {"prompt": prompt}
+    dialog = dialog_of(prompt)
+    said = [message.as_json() for message in dialog if message.role is not Role.SYSTEM]
+    return {"system": dialog.system or "", "messages": said}
+
+
+def _token_records(answer: Any) -> list[Record]:
+    if isinstance(answer, Reply):
+        return [{"i": 0, "id": None, "t": answer.text, "lp": None, "top": []}]
+    recorded = Recorded({})
+    found: list[Record] = []
+    for entry in answer:
+        if isinstance(entry, Delta):
+            found += recorded.of(entry)
+        elif isinstance(entry, Mapping) and "t" in entry:
+            found.append(dict(entry))
+    return found
