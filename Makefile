@@ -38,7 +38,8 @@ soak: .venv/developing  ## Ten minutes of 64 mixed clients: nothing lost or mixe
 	@$(BIN)/python benchmarks/soak.py
 
 bench: .venv/benchmarking  ## Every benchmark; the last line of each is JSON
-	@for file in startup endpoint together carrying sharing scenarios prompts pruning ui; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
+	@for file in startup endpoint together carrying sharing scenarios prompts pruning; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
+	@echo "== ui"; $(BIN)/python -m benchmarks.ui
 
 clean:  ## Remove .venv and what tools leave behind
 	rm -rf .venv .clients .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

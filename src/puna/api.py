@@ -114,6 +114,17 @@ class AsyncChat:
         model = await asyncio.to_thread(config.find_model, self._settings, self._progress)
         return await config.open_spine(self._settings, model)
 
+    async def spine(self) -> Spine:
+        """What prepares this conversation's turns, opened where that was not done yet.
+
+        Raises:
+            InputError: the conversation was closed.
+        """
+        await self.open()
+        if self._spine is None:
+            raise InputError("the conversation was closed; make a new one")
+        return self._spine
+
     async def close(self) -> None:
         """Stop the engine."""
         spine, self._spine = self._spine, None
@@ -184,10 +195,7 @@ class AsyncChat:
                 yield event
 
     async def _events(self, ask: Ask) -> AsyncGenerator[Delta | Receipt, None]:
-        await self.open()
-        if self._spine is None:
-            raise InputError("the conversation was closed; make a new one")
-        turn = await self._spine.prepare(ask)
+        turn = await (await self.spine()).prepare(ask)
         async with aclosing(turn.stream()) as events:
             async for event in events:
                 yield event
@@ -232,6 +240,10 @@ class Chat:
     ) -> Iterator[Delta | Receipt]:
         """The events of one written prompt, outside the conversation."""
         return bridge().iterate(self._chat.complete(prompt, raw=raw, before=before, **sampling))
+
+    def spine(self) -> Spine:
+        """What prepares this conversation's turns; for the bridge's event loop."""
+        return bridge().run(self._chat.spine())
 
     def close(self) -> None:
         """Stop the engine."""

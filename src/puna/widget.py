@@ -5,22 +5,19 @@ Everything between a widget and its page goes through messages of the notebook's
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from puna.api import Chat, Reply
-from puna.chat import Spine
 from puna.dialog.prune import POLICIES
-from puna.errors import InputError, PunaError, unknown
+from puna.errors import InputError, unknown
 from puna.generation import Delta, Receipt, Sampling
 from puna.messages import Role, dialog_of
-from puna.playground.records import Record, told
+from puna.playground.desk import Desk
+from puna.playground.records import Record
 from puna.playground.records import Tokens as Recorded
 from puna.playground.workbench import Workbench
 from puna.sync import bridge
@@ -32,13 +29,6 @@ except ImportError as error:
     raise InputError("puna.widget needs anywidget; install puna[jupyter]") from error
 
 STATIC = Path(str(files("puna.playground"))) / "static"
-
-SEND_SECONDS = 1 / 30
-"""Shortest time between two messages of one answer: more of them a second choke a notebook's connection, and no eye sees them."""
-
-Message = dict[str, object]
-
-_log = logging.getLogger(__name__)
 
 
 class Anatomy(AnyWidget):
@@ -109,7 +99,7 @@ class Playground(AnyWidget):
         self._own = None if chat is not None else _opened(settings)
         conversation = _checked(chat, settings) if self._own is None else self._own
         history = conversation.history
-        bench = Workbench(bridge().run(_spine(conversation)))
+        bench = Workbench(conversation.spine())
         self._desk = Desk(bench, self.send)
         self._open = True
         super().__init__(
@@ -143,101 +133,6 @@ class Playground(AnyWidget):
             self._own.close()
 
 
-class Desk:
-    """Does what a page's messages ask. send: takes a message to the pages. Lives in the bridge's loop.
-
-    Messages: ``anatomy`` (seq, body), ``generate`` (id, body), ``stop`` (id). Answers: ``anatomy`` (seq, data), ``records`` (id,
-    records), and ``error`` (seq or id, code, message).
-    """
-
-    def __init__(self, bench: Workbench, send: Callable[[Message], None]) -> None:
-        self._bench = bench
-        self._send = send
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.records: list[Record] = []
-
-    async def hear(self, message: Mapping[str, object]) -> None:
-        """Begin, or stop, what a message asks; returns at once."""
-        kind, body = message.get("type"), message.get("body")
-        number = str(message.get("id" if kind in {"generate", "stop"} else "seq"))
-        if kind == "stop":
-            await self._cancel([number])
-        elif kind == "generate":
-            self._begin(number, self._guarded({"id": number}, self._generate(number, body)))
-        elif kind == "anatomy":
-            self._begin(number, self._guarded({"seq": number}, self._anatomy(number, body)))
-        else:
-            _log.warning("a message of unknown type %r came from the notebook's page; reload the page", kind)
-
-    async def close(self) -> None:
-        """Stop everything."""
-        await self._cancel([*self._tasks])
-
-    def _begin(self, number: str, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks[number] = task
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
-
-    async def _cancel(self, numbers: list[str]) -> None:
-        tasks = [self._tasks[number] for number in numbers if number in self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _guarded(self, address: Message, work: Any) -> None:
-        """The work; the page hears of whatever it fails at, and waits in vain for nothing."""
-        try:
-            await work
-        except PunaError as error:
-            self._send({"type": "error", **address, **told(error)})
-        except Exception:  # noqa: BLE001  # told, rather than a page that waits for ever
-            _log.exception("the playground failed")
-            text = "the playground failed; the notebook's log tells more"
-            self._send({"type": "error", **address, "code": "internal", "message": text, "retryable": False})
-
-    async def _anatomy(self, number: str, body: Any) -> None:
-        self._send({"type": "anatomy", "seq": number, "data": await self._bench.anatomy(body)})
-
-    async def _generate(self, number: str, body: Any) -> None:
-        self.records = []
-        batch = Batch(lambda some: self._send({"type": "records", "id": number, "records": some}))
-        try:
-            async with aclosing(self._bench.generate(body)) as records:
-                async for record in records:
-                    if record["type"] == "tok":
-                        self.records.append(record)
-                    batch.add(record)
-        finally:
-            batch.flush()
-
-
-class Batch:
-    """Gathers records, so that at most 30 messages a second leave. send: takes the records of one."""
-
-    def __init__(self, send: Callable[[list[Record]], None]) -> None:
-        self._send = send
-        self._records: list[Record] = []
-        self._sent = float("-inf")
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, record: Record) -> None:
-        """Send it now, or as soon as another message may leave."""
-        self._records.append(record)
-        loop = asyncio.get_running_loop()
-        if self._timer is None:
-            self._timer = loop.call_at(max(loop.time(), self._sent + SEND_SECONDS), self.flush)
-
-    def flush(self) -> None:
-        """Send what is gathered."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._records:
-            self._sent = asyncio.get_running_loop().time()
-            some, self._records = self._records, []
-            self._send(some)
-
-
 def _opened(settings: dict[str, object]) -> Chat:
     return Chat(**settings).open()
 
@@ -250,25 +145,18 @@ def _checked(chat: Chat | None, settings: dict[str, object]) -> Chat:
     return chat
 
 
-async def _spine(chat: Chat) -> Spine:
-    opened = await chat._chat.open()  # noqa: SLF001  # the same conversation's other face
-    if opened._spine is None:  # noqa: SLF001
-        raise InputError("the chat was closed; make a new one")
-    return opened._spine  # noqa: SLF001
-
-
 def _anatomy(prompt: object, chat: Chat | None, settings: dict[str, object]) -> Record:
     own = None if chat is not None else _opened(settings)
     try:
         conversation = _checked(chat, settings) if own is None else own
-        bench = Workbench(bridge().run(_spine(conversation)))
+        bench = Workbench(conversation.spine())
         return bridge().run(bench.anatomy(_talk(prompt)))
     finally:
         if own is not None:
             own.close()
 
 
-def _talk(prompt: Any) -> Message:
+def _talk(prompt: Any) -> dict[str, object]:
     if isinstance(prompt, str):
         return {"prompt": prompt}
     dialog = dialog_of(prompt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +19,7 @@ class Fault:
     after: int
 
 
-class Torn(Exception):
+class TornError(Exception):
     """A connection was dropped on purpose."""
 
 
@@ -51,7 +52,8 @@ class Chaos:
             over = True
             if fault.kind == "cut":
                 await send({"type": "http.response.body", "body": kept, "more_body": True})
-                raise Torn
+                await asyncio.sleep(0.3)  # what a browser has received but not handed on is lost with the connection
+                raise TornError
             if fault.kind == "garbage":
                 kept += b'{"type": "tok", "i": }\n'
             await send({"type": "http.response.body", "body": kept, "more_body": False})

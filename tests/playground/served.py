@@ -67,7 +67,12 @@ class Served:
         self._port = 0
         self.url = ""
         self.start()
-        self.http = httpx.Client(base_url=self.url, timeout=WAIT, trust_env=False, headers={"Authorization": f"Bearer {token}"} if token else {})
+        self.http = httpx.Client(
+            base_url=self.url,
+            timeout=WAIT,
+            trust_env=False,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +96,13 @@ class Served:
         bound = bind("127.0.0.1", self._port)
         self.url, self._port = address_of(bound), bound.getsockname()[1]
         config = uvicorn.Config(
-            self.chaos, http="h11", ws="none", log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=0
+            self.chaos,
+            http="h11",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, args=(self._server, bound), daemon=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import math
+import re
 import threading
 import time
 import zlib
@@ -14,7 +15,7 @@ from itertools import pairwise
 from random import Random
 
 from puna.engines.admission import Slots
-from puna.engines.base import EngineInfo, Event, Scored
+from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
 from puna.errors import EngineError, InputError
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Logprob, Prompt, Sampling, Segment, Timing, Usage
 from puna.tokens.base import encode
@@ -24,10 +25,13 @@ from .vocabulary import Vocabulary
 WAIT = 20
 """Seconds after which a test gives up waiting for the engine."""
 
-STORY = tuple(
-    "the a llama puna wool grass mountain river night cold wind walks sleeps finds old herder path stone lake bird sings slowly "
-    "far away and but then over under near quiet bright snow sun star water bread song story town market road bridge gate fire "
-    "smoke door child mother friend letter word silence morning evening winter summer spring autumn cloud rain hill valley".split(" ")
+STORY = re.findall(
+    r"\w+",
+    """
+    the a llama puna wool grass mountain river night cold wind walks sleeps finds old herder path stone lake bird sings slowly
+    far away and but then over under near quiet bright snow sun star water bread song story town market road bridge gate fire
+    smoke door child mother friend letter word silence morning evening winter summer spring autumn cloud rain hill valley
+    """,
 )
 CANDIDATES = 24
 """Words that may follow; the least likely ones are beyond any list of alternatives."""
@@ -44,7 +48,7 @@ class Script:
     """What the next answers do. text: said instead of a story. length: tokens of the story. pace: tokens/s, None for at once.
 
     fail_after: tokens after which it breaks. refuse: raised instead of the first token. hold: tokens after which it waits
-    for ``release``. failing: the pane that ``fail_after`` and ``refuse`` are meant for, None for all.
+    for ``release``. failing: the temperature for which ``fail_after`` and ``refuse`` are meant, None for all.
     """
 
     text: str | None = None
@@ -53,16 +57,17 @@ class Script:
     fail_after: int | None = None
     refuse: Exception | None = None
     hold: int | None = None
-    failing: int | None = None
+    failing: float | None = None
 
 
 @dataclass
 class Asked:
-    """A generation that was asked for, and how it went. left: the client went before the end."""
+    """A generation that was asked for, and how it went. left: the client went before the end. began: seconds since 1970."""
 
     prompt: Prompt
     sampling: Sampling
     extras: Extras
+    began: float = 0.0
     sent: int = 0
     left: bool = False
     done: bool = False
@@ -155,24 +160,26 @@ class Storyteller:
         """Ids by the vocabulary."""
         return encode(self.words, segments)
 
-    def stream(
-        self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS
-    ) -> AsyncGenerator[Event, None]:
+    def stream(self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS) -> AsyncGenerator[Event, None]:
         """The story, token by token."""
-        return self._stream(prompt, sampling, extras, 0)
+        return self._stream(prompt, sampling, extras)
+
+    def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
+        """Each alone: nothing is evaluated."""
+        return each_alone(self, prompt, variants)
 
     async def score(self, ids: tuple[int, ...], top: int) -> Scored:
         """Nothing: it tells stories and does not judge them."""
         raise InputError(f"the storyteller has no opinion of {len(ids)} tokens and {top} alternatives")
 
-    async def _stream(
-        self, prompt: Prompt, sampling: Sampling, extras: Extras, pane: int
-    ) -> AsyncGenerator[Event, None]:
+    async def _stream(self, prompt: Prompt, sampling: Sampling, extras: Extras) -> AsyncGenerator[Event, None]:
         script, entry = self.script, Asked(prompt, sampling, extras)
         self.ledger.note(lambda: self.ledger.asked.append(entry))
         try:
             async with self.slots.slot() as waited:
-                async for event in self._told(script, entry, waited, failing=script.failing in {None, pane}):
+                async for event in self._told(
+                    script, entry, waited, failing=script.failing in {None, sampling.temperature}
+                ):
                     yield event
         except (GeneratorExit, asyncio.CancelledError):
             entry.left = True
@@ -184,6 +191,7 @@ class Storyteller:
         if script.refuse is not None and failing:
             raise script.refuse
         top, sampling, began = entry.extras.logprobs, entry.sampling, time.monotonic()
+        entry.began = time.time()
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         held: list[Logprob] = []
         finish, stopped_by, said = Finish.STOP, None, ""
@@ -228,8 +236,9 @@ class Storyteller:
             if told is None:
                 chosen = _choose(likely, entry.sampling, rng)
             else:
-                chosen = (told[n], -rng.uniform(0, 4))
-                likely = _with(likely, chosen) if rng.random() < 0.9 else likely  # outside of them now and then
+                among = rng.random() < 0.9  # else so unlikely that it is in no list of alternatives
+                chosen = (told[n], -rng.uniform(0, 4) if among else -rng.uniform(6, 9))
+                likely = _with(likely, chosen) if among else likely
             ids.append(chosen[0])
             yield *chosen, likely
 

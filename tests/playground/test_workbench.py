@@ -1,6 +1,7 @@
 """What the page is told: the exact prompt, sums that are those of its tokens, answers that go on from any token."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from tests.formats.dialogs import texts
 
 from .bench import Bench, assistant, joined, text_of, tokens_of, user
 
-CONTEXT = {"system": "Be brief.", "context": "Quillboard is a whiteboard.", "only": True,
+CONTEXT: dict[str, Any] = {"system": "Be brief.", "context": "Quillboard is a whiteboard.", "only": True,
            "examples": [{"question": "What?", "answer": "A whiteboard."}, {"question": "Who?", "answer": "I don't know."}]}  # fmt: skip
 CHAT = [user("Where is the llama?"), assistant("On the puna."), user("And now?")]
 
@@ -91,6 +92,16 @@ def test_an_upcoming_message_is_drawn_before_it_is_written():
     assert empty["prompt"] == "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>> [/INST]"  # as the vendor strips it
     after = Bench().anatomy(messages=CHAT[:2])
     assert after["prompt"].endswith("On the puna. </s><s>[INST]  [/INST]")
+
+
+@pytest.mark.parametrize("family", ["llama2", "chatml", "llama3"])
+def test_an_empty_answer_stands_in_its_own_turn(family):
+    told = Bench(family).anatomy(messages=[user("one"), assistant(""), user("two")])
+    turns = ["".join(t[1] for s in told["segments"] if s["turn"] == n for t in s["tokens"]) for n in (0, 1)]
+    assert "one" in turns[0]
+    assert turns[1].count("two") == 1
+    begin = {"llama2": "<s>[INST]", "chatml": "<|im_start|>user", "llama3": "<|start_header_id|>user"}[family]
+    assert turns[1].startswith(begin)
 
 
 def test_parts_of_the_window():

@@ -209,6 +209,7 @@ class Tip {
     const whileOpen = { capture: true, signal: this.open.signal };
     document.addEventListener("scroll", () => this.place(), whileOpen);
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.escape(event), whileOpen);
+    window.addEventListener("resize", () => this.place(), whileOpen);
     this.place();
   }
 

@@ -108,6 +108,7 @@ const tip = {
     const whileOpen = { capture: true, signal: this.open.signal };
     document.addEventListener("scroll", (event) => this.node.contains(event.target) || this.place(), whileOpen);
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.escape(event), whileOpen);
+    window.addEventListener("resize", () => this.place(), whileOpen);
     this.place();
   },
 

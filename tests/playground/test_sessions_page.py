@@ -1,0 +1,247 @@
+"""Sessions: saved by themselves, found, renamed, deleted and brought back. Check 31, and drafts, two tabs and bad files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Error, expect
+
+from .playground import Playground
+
+
+def saved(playground, look=lambda session: True):
+    """The session of the page, once it is saved and as wanted."""
+
+    def found():
+        entries = playground.served.sessions()
+        session = playground.served.saved(entries[0]["id"]) if entries else None
+        return session if session and look(session) else None
+
+    return playground.until(found)
+
+
+def dialog(playground):
+    return playground.page.get_by_role("dialog", name="Sessions")
+
+
+def opened_dialog(playground):
+    playground.button("Sessions").click()
+    return dialog(playground)
+
+
+def row(playground, title):
+    return dialog(playground).get_by_role("listitem").filter(has_text=title)
+
+
+@pytest.fixture
+def talked(playground):
+    """Branches, settings and a draft; all of it saved."""
+    playground.params(temperature=1.1, top_k=12, seed=4)
+    playground.box("System message").fill("Be kind")
+    playground.send("First question")
+    playground.params(seed=5)
+    playground.act("Regenerate", playground.replies.last)
+    playground.send("Second question")
+    playground.button("Previous version", playground.replies.first).click()
+    playground.send("Another second question")
+    playground.message.fill("an unsent draft")
+    saved(playground, lambda session: session["draft"] == "an unsent draft")
+    return playground
+
+
+def seen(playground):
+    """What a person sees of the conversation."""
+    return (
+        [question.locator(".message-text").text_content() for question in playground.questions.all()],
+        [playground.text(reply) for reply in playground.replies.all()],
+        [count.text_content() for count in playground.page.locator(".version-count").all()],
+        {label: playground.number(label).input_value() for label in ("Temperature", "Top-k", "Seed")},
+        playground.box("System message").input_value(),
+        playground.message.input_value(),
+    )
+
+
+def test_check_31_a_reload_brings_back_tree_settings_and_draft(talked):
+    before = seen(talked)
+    talked.reload()
+    expect(talked.replies).to_have_count(2)
+    assert seen(talked) == before
+    talked.button("Next version", talked.replies.first).click()
+    expect(talked.questions.last).to_contain_text("Second question")
+    talked.button("Previous version", talked.replies.first).click()
+    assert seen(talked) == before
+    talked.send("After the reload")
+    assert "Another second question" in talked.ledger.last.prompt.text
+
+
+def test_check_31_the_address_names_the_session_and_opens_it_anywhere(talked, opened):
+    before = seen(talked)
+    address = talked.page.url
+    session = saved(talked)
+    assert address.endswith(f"#s={session['id']}")
+    other = opened(talked.served, path=f"/#s={session['id']}")
+    expect(other.replies).to_have_count(2)
+    assert seen(other) == before
+
+
+def test_check_31_export_and_import_are_inverses(talked, tmp_path):
+    session = saved(talked)
+    opened_dialog(talked)
+    with talked.page.expect_download() as download:
+        row(talked, "First question").get_by_role("button", name="Export First question").click()
+    text = download.value.path().read_text()
+    assert json.loads(text) == session
+    row(talked, "First question").get_by_role("button", name="Delete First question").click()
+    expect(dialog(talked).get_by_role("listitem")).to_have_count(0)
+    path = tmp_path / "session.json"
+    path.write_text(text)
+    dialog(talked).get_by_label("Session files").set_input_files(path)
+    expect(row(talked, "First question")).to_have_count(1)
+    (entry,) = talked.served.sessions()
+    again = talked.served.saved(entry["id"])
+    assert {**again, "revision": 0, "id": ""} == {**session, "revision": 0, "id": ""}
+    dialog(talked).get_by_label("Session files").set_input_files(path)
+    expect(row(talked, "First question")).to_have_count(2)
+
+
+BAD = {
+    "no-json.json": "{no json",
+    "list.json": "[1, 2]",
+    "other.json": '{"hello": "world"}',
+    "cycle.json": json.dumps({"v": 1, "nodes": [{"id": 0, "parent": 0, "role": "user", "content": "x"}], "leaf": 0}),
+    "binary.json": "\x00\x01\ud7ff",
+    "empty.json": "",
+}
+
+
+def test_a_bad_file_is_refused_with_a_sentence_and_nothing_changes(talked, tmp_path):
+    before = seen(talked)
+    opened_dialog(talked)
+    expect(dialog(talked).get_by_role("listitem")).to_have_count(1)
+    talked.allowed.append("400 \\(Bad Request\\)")
+    for name, text in BAD.items():
+        path = tmp_path / name
+        path.write_text(text)
+        dialog(talked).get_by_label("Session files").set_input_files(path)
+        expect(dialog(talked).get_by_role("status")).to_contain_text(name)
+        expect(dialog(talked).get_by_role("listitem")).to_have_count(1)
+    dialog(talked).get_by_role("button", name="Close").click()
+    assert seen(talked) == before
+
+
+def test_sessions_are_found_by_their_texts(talked):
+    opened_dialog(talked).get_by_role("button", name="New session").click()
+    expect(talked.replies).to_have_count(0)
+    talked.send("Something about volcanoes")
+    saved(talked, lambda session: "volcanoes" in session["title"])
+    opened_dialog(talked)
+    expect(dialog(talked).get_by_role("listitem")).to_have_count(2)
+    expect(dialog(talked).get_by_role("listitem").first).to_contain_text("volcanoes")
+    search = dialog(talked).get_by_role("searchbox", name="Search")
+    search.fill("VOLCANO")
+    expect(dialog(talked).get_by_role("listitem")).to_have_count(1)
+    search.fill("Another second")
+    expect(row(talked, "First question")).to_have_count(1)
+    expect(dialog(talked).get_by_role("listitem")).to_have_count(1)
+    search.fill("nowhere in it")
+    expect(dialog(talked)).to_contain_text("No session has")
+    search.fill("")
+    row(talked, "First question").get_by_role("button").first.click()
+    expect(dialog(talked)).to_be_hidden()
+    expect(talked.questions.first).to_contain_text("First question")
+    expect(talked.message).to_have_value("an unsent draft")
+
+
+def test_rename_duplicate_delete_and_undo(talked):
+    opened_dialog(talked)
+    row(talked, "First question").get_by_role("button", name="Rename First question").click()
+    talked.page.keyboard.type("About llamas")
+    talked.page.keyboard.press("Enter")
+    expect(row(talked, "About llamas")).to_have_count(1)
+    saved(talked, lambda session: session["title"] == "About llamas")
+    row(talked, "About llamas").get_by_role("button", name="Duplicate About llamas").click()
+    expect(row(talked, "About llamas (copy)")).to_have_count(1)
+    row(talked, "About llamas (copy)").get_by_role("button", name="Delete About llamas (copy)").click()
+    expect(dialog(talked).get_by_role("listitem")).to_have_count(1)
+    talked.until(lambda: len(talked.served.sessions()), 1)
+    dialog(talked).get_by_role("button", name="Undo").click()
+    expect(row(talked, "About llamas (copy)")).to_have_count(1)
+    assert len(talked.served.sessions()) == 2
+
+
+def test_deleting_the_open_session_and_undoing_it_loses_nothing(talked):
+    before = seen(talked)
+    opened_dialog(talked)
+    row(talked, "First question").get_by_role("button", name="Delete First question").click()
+    expect(talked.replies).to_have_count(0)
+    dialog(talked).get_by_role("button", name="Undo").click()
+    expect(talked.replies).to_have_count(2)
+    dialog(talked).get_by_role("button", name="Close").click()
+    assert seen(talked) == before
+    talked.send("Still here")
+    saved(talked, lambda session: any(node["content"] == "Still here" for node in session["nodes"]))
+
+
+def test_two_tabs_on_one_session_the_later_save_wins_and_that_is_said(talked, opened):
+    other = opened(talked.served, path=f"/#s={saved(talked)['id']}", context=talked.page.context)
+    expect(other.replies).to_have_count(2)
+    talked.box("System message").fill("From the first tab")
+    saved(talked, lambda session: session["system"] == "From the first tab")
+    expect(other.banner).to_contain_text("changed in another tab")
+    other.box("System message").fill("From the second tab")
+    saved(talked, lambda session: session["system"] == "From the second tab")
+    expect(other.banner).to_contain_text("saved over")
+    expect(talked.banner).to_contain_text("changed in another tab")
+    talked.button("Load it").click()
+    expect(talked.box("System message")).to_have_value("From the second tab")
+    expect(talked.replies).to_have_count(2)
+
+
+def test_a_draft_outlives_a_tab_that_crashed(served, opened):
+    playground = opened(served)
+    playground.send("First question")
+    saved(playground)
+    playground.message.fill("written, but never sent nor saved")
+    address = playground.page.url
+    with playground.page.expect_event("crash"), pytest.raises(Error):
+        playground.page.goto("chrome://crash")
+    page = playground.page.context.new_page()
+    again = Playground(page, served)
+    page.goto(address)
+    again.ready()
+    expect(again.replies).to_have_count(1)
+    expect(again.message).to_have_value("written, but never sent nor saved")
+    again.check()
+
+
+def test_a_reload_in_the_middle_of_a_reply_keeps_what_had_come(playground):
+    playground.served.engine.script.hold = 30
+    playground.start("Tell me a story")
+    expect(playground.replies.last.locator("[data-i]")).to_have_count(30)
+    text = playground.text(playground.replies.last)
+    playground.reload()
+    playground.until(lambda: playground.ledger.last.left)
+    assert playground.text(playground.replies.last) == text
+    playground.served.engine.script.hold = None
+    playground.act("Continue", playground.replies.last)
+    assert playground.text(playground.replies.last).startswith(text)
+
+
+def test_a_hundred_turns_are_saved_and_opened(served, opened):
+    nodes = []
+    for n in range(100):
+        nodes += [{"id": 2 * n, "parent": 2 * n - 1 if n else None, "role": "user", "content": f"Question {n}"},
+                  {"id": 2 * n + 1, "parent": 2 * n, "role": "assistant", "content": f"Answer {n}", "finish": "stop"}]  # fmt: skip
+    session = {
+        "v": 1, "id": "hundred", "revision": 0, "title": "A hundred", "params": {}, "system": "Be kind", "context": "", "examples": [], "only": False,
+        "policy": "watermark", "nodes": nodes, "leaf": 199, "raw": "", "draft": "", "mode": "chat",
+    }  # fmt: skip
+    served.http.put("/api/sessions/hundred", json=session).raise_for_status()
+    playground = opened(served, path="/#s=hundred")
+    expect(playground.replies).to_have_count(100)
+    expect(playground.replies.last).to_be_in_viewport()
+    playground.send("And one more")
+    assert "Answer 99" in playground.ledger.last.prompt.text
+    expect(playground.replies.last).to_be_in_viewport()
+    saved(playground, lambda session: len(session["nodes"]) == 202)
