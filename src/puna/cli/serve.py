@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 
 from puna import config
 from puna.cli.endpoint import Endpoint, say, with_endpoint
@@ -24,7 +25,8 @@ def run(args: argparse.Namespace) -> int:
 
     async def serve(endpoint: Endpoint, stop: asyncio.Event) -> int:
         print(endpoint.ready_line, flush=True)
-        say(f"the playground: {endpoint.url}/")
+        if sys.stderr.isatty():  # for a person; what reads a log file looks for requests
+            say(f"open {endpoint.url}/ for the playground")
         await stop.wait()
         return 0
 
