@@ -21,21 +21,12 @@ from puna.server.auth import Token
 from puna.server.invocations import Service
 from puna.server.listen import address_of, bind
 from puna.server.loading import Late
+from tests.server.live import Listening
 
 from .chaos import Chaos, Fault
 from .storyteller import WAIT, Storyteller
 
 ENDPOINT = "llama-2-7b"
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
 
 
 class Served:
@@ -62,7 +53,7 @@ class Served:
         self._service: Service = self.app.state.service
         add_to(self.app, self._late, home / "sessions")
         self.chaos = Chaos(self.app)
-        self._server: _Server | None = None
+        self._server: Listening | None = None
         self._thread: threading.Thread | None = None
         self._port = 0
         self.url = ""
@@ -104,13 +95,13 @@ class Served:
             lifespan="off",
             timeout_graceful_shutdown=1,
         )
-        self._server = _Server(config)
+        self._server = Listening(config)
         self._thread = threading.Thread(target=self._run, args=(self._server, bound), daemon=True)
         self._thread.start()
         assert self._server.listening.wait(WAIT)
 
     @staticmethod
-    def _run(server: _Server, bound: socket.socket) -> None:
+    def _run(server: Listening, bound: socket.socket) -> None:
         asyncio.run(server.serve(sockets=[bound]))
 
     def stop(self) -> None:

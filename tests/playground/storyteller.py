@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 
-from puna.engines.admission import Slots
 from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
+from puna.engines.scripted import Scripted
 from puna.errors import EngineError, InputError
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Logprob, Prompt, Sampling, Segment, Timing, Usage
 from puna.tokens.base import encode
@@ -102,14 +102,14 @@ class Ledger:
         return self.asked[-1]
 
 
-class Storyteller:
+class Storyteller(Scripted):
     """The engine. ``script`` may be changed at any time and counts for what begins afterwards."""
 
     def __init__(self, *, context: int = 4096, slots: int = 8, bos: str | None = None) -> None:
+        super().__init__(slots=slots, queue=64)
         self.words = Vocabulary()
         self.script = Script()
         self.ledger = Ledger()
-        self.slots = Slots(slots, 64)
         self._released = threading.Event()
         control = frozenset(self.words.control)
         self.info = EngineInfo("storyteller", "storyteller-1", context, slots, control, bos, reproducible=True)
@@ -127,34 +127,6 @@ class Storyteller:
     def release(self) -> None:
         """Go on where a script holds."""
         self._released.set()
-
-    @property
-    def ready(self) -> bool:
-        """Until it is closed."""
-        return not self.slots.closed
-
-    @property
-    def state(self) -> str:
-        """Ready, until it is closed."""
-        return "ready" if self.ready else "stopped"
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for a slot."""
-        return self.slots.waiting
-
-    @property
-    def restarts(self) -> int:
-        """None: there is no process."""
-        return 0
-
-    async def start(self) -> EngineInfo:
-        """Nothing to load."""
-        return self.info
-
-    async def close(self) -> None:
-        """Send away all who wait."""
-        self.slots.close()
 
     async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
         """Ids by the vocabulary."""

@@ -148,7 +148,9 @@ class Speaker:
         await asyncio.Event().wait()
 
 
-class _Server(uvicorn.Server):
+class Listening(uvicorn.Server):
+    """Tells when it listens."""
+
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = threading.Event()
@@ -178,7 +180,7 @@ class Live:
         bound.bind(("127.0.0.1", 0))
         self.address = bound.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"
-        self._server = _Server(
+        self._server = Listening(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", http="h11")
         )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [bound]})
