@@ -335,6 +335,14 @@ export function mount(root, { onTurn = null, follow = true } = {}) {
     if (onTurn && message !== null && message !== undefined) onTurn(Number(message));
   }
 
+  const leave = () => tip.node.matches(":hover") || tip.anchor?.matches(":hover, :focus") || tip.hide();
+
+  /** What did not change keeps its popover, though it was drawn anew. */
+  function showAgain(i, text) {
+    if (i !== null && drawing.spans[i]?.textContent === text) show(i);
+    else tip.hide();
+  }
+
   const listeners = {
     keydown,
     focusin: (event) => {
@@ -349,12 +357,14 @@ export function mount(root, { onTurn = null, follow = true } = {}) {
       if (i === under) return;
       under = i;
       clearTimeout(timer);
-      if (i !== null && tip.anchor !== drawing.spans[i]) timer = setTimeout(() => drawing.spans[i]?.isConnected && show(i), HOVER_MS);
+      if (i === null) timer = setTimeout(leave, LEAVE_MS);
+      else if (tip.anchor !== drawing.spans[i]) timer = setTimeout(() => drawing.spans[i]?.isConnected && show(i), HOVER_MS);
     },
-    pointerout: () => {
+    pointerout: (event) => {
+      if (group.contains(event.relatedTarget)) return; // to another token, or the same one was drawn anew
       under = null;
       clearTimeout(timer);
-      timer = setTimeout(() => tip.node.matches(":hover") || tip.anchor?.matches(":focus") || tip.hide(), LEAVE_MS);
+      timer = setTimeout(leave, LEAVE_MS);
     },
     click: (event) => {
       if (getSelection().isCollapsed) choose(event.target);
@@ -366,9 +376,9 @@ export function mount(root, { onTurn = null, follow = true } = {}) {
     update(data) {
       if (!data?.segments) return;
       const focused = group.matches(":focus-within") ? current : null;
-      clearTimeout(timer);
-      tip.hide();
+      const shown = tip.anchor && [indexOf(tip.anchor), tip.anchor.textContent];
       drawing.update(flatten(data.segments));
+      showAgain(...(shown ?? [null]));
       legend(kinds, drawing.tokens);
       pruned(details, data);
       keepAtEnd();
