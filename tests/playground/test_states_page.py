@@ -262,3 +262,15 @@ def test_a_wrong_token_is_asked_for_again(serve, opened):
     playground.ready()
     playground.send("Hi")
     assert "right" not in playground.page.evaluate("JSON.stringify(localStorage)")
+
+
+def test_a_receipt_can_be_read_where_the_server_wants_a_token(serve, opened):
+    playground = opened(serve(token="right"), path=None)
+    playground.allowed.append("401")
+    playground.page.goto(playground.served.url)
+    playground.page.get_by_label("Access token").fill("right")
+    playground.button("Sign in").click()
+    playground.send("Tell me a story")
+    with playground.page.expect_popup() as popup:
+        playground.replies.last.get_by_role("link", name="receipt").click()
+    expect(popup.value.locator("body")).to_contain_text('"dialect": "playground"')

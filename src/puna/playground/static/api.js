@@ -11,6 +11,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether requests bear a token. */
+export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
+
 let login = null;
 let onReach = () => {};
 

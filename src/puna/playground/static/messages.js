@@ -1,5 +1,6 @@
 /** The messages of the branch as elements: made once for each message, then kept in step. */
 
+import { get, hasToken } from "./api.js";
 import { copyButton, h } from "./dom.js";
 import { running } from "./run.js";
 import { live, path, store, versions } from "./store.js";
@@ -157,7 +158,7 @@ function waiting(item, shown) {
 function footer(item, node) {
   const costs = figures(node);
   if (node.seed !== undefined && node.seed !== null) costs.push(seedOf(node.seed));
-  if (node.receipt) costs.push(h("a", { href: node.receipt, target: "_blank", rel: "noopener" }, "receipt"));
+  if (node.receipt) costs.push(receiptOf(node.receipt));
   if (CUT.has(node.finish)) {
     const why = node.finish === "length" ? `cut at Max tokens (${node.params?.max_tokens}) —` : `${finishWords(node)} · ${costs.shift()}`;
     return [h("span", { class: "cut" }, why), item.more, h("span", {}, dotted(costs))];
@@ -181,6 +182,17 @@ function figures({ tokens, begun = 0, usage, timings }) {
   const rate = timings.decode > 0 && n > 1 ? [`${Math.round(n / timings.decode)} tok/s`] : [];
   const first = timings.first >= 0 && timings.first !== null ? [`first token ${timings.first.toFixed(2)} s`] : [];
   return [amount, ...given, ...rate, ...first];
+}
+
+/** A link to a receipt. Where the server wants a token, which a link cannot bear, the page fetches it. */
+function receiptOf(path) {
+  const open = async (event) => {
+    if (!hasToken()) return;
+    event.preventDefault();
+    const told = await get(path).catch(({ message }) => message);
+    window.open(URL.createObjectURL(new Blob([JSON.stringify(told, null, 2)], { type: "application/json" })), "_blank", "noopener");
+  };
+  return h("a", { href: path, target: "_blank", rel: "noopener", onclick: open }, "receipt");
 }
 
 function seedOf(seed) {
