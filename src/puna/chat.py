@@ -159,10 +159,10 @@ class Spine:
         return tuple(stop for stop in self.format.stops if stop.strip() not in self.info.control)
 
     def _check_size(self, ask: Ask) -> None:
-        """Refuse what cannot fit before it is read and encoded, which may take minutes; a policy may still make it fit."""
-        if self.format is None or isinstance(ask.prompt, tuple) or ask.policy != "none":
+        """Refuse what cannot fit, whatever the policy drops, before it is read and encoded, which may take minutes."""
+        if self.format is None or isinstance(ask.prompt, tuple):
             return
-        texts = [m.content for m in ask.prompt] if isinstance(ask.prompt, Dialog) else [ask.prompt]
+        texts = ask.staying
         size, context = sum(map(len, texts)), self.info.context
         if size > context * CHARACTERS_PER_TOKEN or len(texts) > context:
             raise InputError(

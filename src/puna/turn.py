@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from puna.dialog.prune import Dropped
+from puna.dialog.turns import cut
 from puna.engines.base import Engine, EngineInfo, Event, Scored
 from puna.errors import EngineError
 from puna.generation import (
@@ -58,6 +59,19 @@ class Ask:
     pinned: tuple[int, ...] = ()
     begun: Begun | None = None
     continues: bool = False
+
+    @property
+    def staying(self) -> tuple[str, ...]:
+        """The texts that no policy takes away."""
+        if isinstance(self.prompt, tuple):
+            return ()
+        if isinstance(self.prompt, str):
+            return (self.prompt,)
+        turns = cut(self.prompt, self.pinned)
+        gone = set() if self.policy == "none" else set(turns.droppable)
+        return tuple(
+            m.content for m, turn in zip(self.prompt, turns.of, strict=True) if turn is None or turn not in gone
+        )
 
     def capped(self, room: int) -> tuple[str, ...]:
         """What a caller who set a longest answer should know where ``room`` tokens are left for it."""

@@ -42,7 +42,7 @@ NODES: list[dict[str, Any]] = [
         "seed": 7,
         "usage": {"prompt": 9, "cached": 0, "evaluated": 9, "output": 2},
         "timings": {"queue": 0, "prefill": 0.1, "decode": 0.2, "first": 0.1},
-        "receipt": "/receipts/x",
+        "receipt": "/receipts/0b9f2c1e-aaaa-4bbb-8ccc-0123456789ab",
         "error": None,
     },
     {"id": 2, "parent": 1, "role": "user", "content": "Und das Alpaka?"},
@@ -83,7 +83,7 @@ NODE_MORE: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "seed": st.none() | st.integers(0, 2**32 - 2),
         "usage": st.none() | st.fixed_dictionaries({"prompt": COUNT}, optional={"cached": COUNT, "output": COUNT}),
         "timings": st.none() | st.fixed_dictionaries({"queue": st.floats(0, 1e9)}, optional={"first": st.none()}),
-        "receipt": TEXT,
+        "receipt": st.uuids().map(lambda found: f"/receipts/{found}"),
         "error": TEXT | st.fixed_dictionaries({"message": TEXT}, optional={"code": TEXT, "retryable": st.booleans()}),
     },
 )
@@ -102,6 +102,7 @@ def whole_sessions(draw: st.DrawFn) -> dict[str, Any]:
         }
         node |= draw(NODE_MORE)
         if "tokens" in node:
+            node["content"] = "".join(text for _, text, _ in node["tokens"])
             node["begun"] = draw(st.integers(0, len(node["tokens"])))
         nodes.append(node)
     texts = {name: draw(TEXT) for name in ("title", "system", "context", "raw", "draft")}

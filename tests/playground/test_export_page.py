@@ -122,3 +122,21 @@ def test_copy_takes_the_program(served, opened):
     playground.until(
         lambda: playground.page.evaluate("navigator.clipboard.readText()"), dialog.locator("pre").text_content()
     )
+
+
+def test_a_reply_that_goes_on_from_a_token_is_exported_with_its_tokens(playground, tmp_path):
+    playground.params(seed=11, temperature=1.1, max_tokens=30)
+    reply = playground.send("Tell me a story")
+    reply.locator("[data-i='4']").hover()
+    tip = playground.page.locator(".token-popover:popover-open")
+    tip.get_by_role("button").nth(1).click()
+    playground.until(lambda: len(playground.ledger.asked) == 2)
+    told = playground.text(playground.finished())
+    printed = run(exported(playground, "curl"), tmp_path)
+    assert printed.rstrip("\n")
+    assert told.endswith(printed.rstrip("\n"))
+    playground.params(temperature=0.2)
+    playground.button("Export").click()
+    expect(playground.page.get_by_role("dialog", name="Export")).to_contain_text(
+        "Changed since that reply, so that the text will differ: Temperature."
+    )

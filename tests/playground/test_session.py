@@ -18,7 +18,11 @@ from .saved import EMPTY, NODES, session, whole_sessions
 
 AS_A_PAGE_MAKES_THEM: dict[str, Any] = {
     "an answer that is begun and has no token yet": {"begun": 3, "seed": 7, "params": {"seed": None, "stop": []}},
-    "a reply that was typed, then continued": {"begun": 1, "tokens": [[None, "x" * 5000, None], [5, "y", -0.1]]},
+    "a reply that was typed, then continued": {
+        "content": "x" * 5000 + "y",
+        "begun": 1,
+        "tokens": [[None, "x" * 5000, None], [5, "y", -0.1]],
+    },
     "an error's whole sentence": {"finish": "broken", "error": "x" * 1100},
     "an engine that tells nothing": {"usage": None, "timings": {"first": None}},
 }
@@ -153,3 +157,18 @@ def test_any_value_at_any_place_is_kept_or_refused(value: dict[str, Any], data: 
     except InputError:
         return
     assert json.loads(json.dumps(checked, allow_nan=False, ensure_ascii=False).encode("utf-8")) == value
+
+
+@pytest.mark.parametrize(
+    "receipt", ["https://evil.example/", "javascript:alert(1)", "/receipts/../x", "//evil.example", "/receipts/x", 7]
+)
+def test_a_receipt_is_a_path_of_this_endpoint_and_nothing_else(receipt):
+    node = {"id": 0, "parent": None, "role": "user", "content": "x", "receipt": receipt}
+    with pytest.raises(InputError, match="receipt"):
+        check(session(nodes=[node]))
+
+
+def test_what_the_tokens_show_is_what_is_sent():
+    node = {"id": 0, "parent": None, "role": "assistant", "content": "sent", "tokens": [[5, "shown", -0.1]]}
+    with pytest.raises(InputError, match="join to its content"):
+        check(session(nodes=[node]))

@@ -149,6 +149,16 @@ def test_an_answer_has_its_receipt(served):
     assert len(receipt["choices"]) == 1
 
 
+def test_who_leaves_leaves_a_receipt(served):
+    served.engine.script.hold = 3
+    with served.http.stream("POST", "/api/generate", json=CHAT) as answer:
+        path = json.loads(next(answer.iter_lines()))["receipt"]
+    served.engine.ledger.until(lambda: served.engine.ledger.last.left)
+    receipt = served.http.get(path).json()
+    assert receipt["error"] == "it was not told to its end"
+    assert receipt["sampling"]["seed"] is not None
+
+
 def test_a_failure_that_nobody_foresaw_is_told_by_an_id_only(served, monkeypatch):
     served.engine.script.refuse = RuntimeError("secret of the house")
     answer = served.http.post("/api/generate", json=CHAT)

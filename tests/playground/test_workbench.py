@@ -255,6 +255,22 @@ def test_an_answer_edited_by_hand_is_continued_as_text():
     assert bench.engine.ledger.last.prompt.text.endswith("[INST] And now? [/INST] It sleeps")
 
 
+def test_the_anatomy_of_what_was_begun_is_what_will_be_sent():
+    bench = Bench(context=200)
+    begun = tokens_of(bench.generate(messages=CHAT, params={"max_tokens": 9}))[:3]
+    told = bench.anatomy(messages=CHAT, begun=begun, params={"max_tokens": 9})
+    bench.generate(messages=CHAT, begun=begun, params={"max_tokens": 9})
+    assert [t[0] for s in told["segments"] for t in s["tokens"]] == list(bench.engine.ledger.last.prompt.ids)
+    assert told["segments"][-1]["kind"] == "assistant"
+    full = {"max_tokens": 201 - told["prompt_tokens"]}
+    assert bench.anatomy(messages=CHAT, begun=begun, params=full, policy="none")["over"] == 1
+
+
+def test_a_text_that_no_window_holds_is_refused_unread():
+    with pytest.raises(InputError, match="characters"):
+        Bench(context=100).anatomy(messages=[user("🦙" * 10_000)])
+
+
 def test_what_fails_before_the_first_token_is_raised_and_after_it_told():
     bench = Bench()
     bench.engine.script.refuse = EngineBusyError("every slot is taken")

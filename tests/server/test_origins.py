@@ -33,6 +33,12 @@ def test_a_foreign_page_is_refused_on_every_route(live, path, origin):
     assert live.speaker.asked == []
 
 
+def test_a_name_that_points_here_is_no_own_page(live):
+    """DNS rebinding: the browser holds it for the same origin."""
+    headers = {"Host": "evil.example:8080", "Origin": "http://evil.example:8080"}
+    assert live.http.post("/v1/chat/completions", json=BODY, headers=headers).status_code == 403
+
+
 def test_its_own_page_may_speak_and_so_may_programs(live):
     assert live.http.post("/invocations", json=BODY, headers={"Origin": live.url}).status_code == 200
     assert live.http.post("/invocations", json=BODY).status_code == 200

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from typing import Protocol
 
 from puna.errors import PunaError
 from puna.generation import Delta, Receipt
@@ -13,8 +14,26 @@ from puna.playground.records import Record
 from puna.server.answers import Speaker, Turn
 from puna.server.merging import merged
 
-Done = Callable[[Receipt], None]
-"""Hears of each answer that has ended."""
+
+class Journal(Protocol):
+    """Hears of answers."""
+
+    def begins(self, turn: Turn) -> None:
+        """The first event of one is there."""
+
+    def ended(self, receipt: Receipt) -> None:
+        """One has ended by itself."""
+
+
+class NoJournal:
+    """Hears nothing."""
+
+    def begins(self, turn: Turn) -> None:
+        """Nothing."""
+
+    def ended(self, receipt: Receipt) -> None:
+        """Nothing."""
+
 
 Events = AsyncGenerator[Delta | Receipt, None]
 
@@ -26,9 +45,9 @@ class Answering:
         self._speaker = speaker
         self._control: dict[int, str] = {}
 
-    async def one(self, turn: Turn, done: Done) -> AsyncGenerator[Record, None]:
+    async def one(self, turn: Turn, journal: Journal) -> AsyncGenerator[Record, None]:
         """Start, tokens, end. What fails before the first record is raised; after it, it is the last record."""
-        async with aclosing(self._records(turn, turn.stream(), done)) as found:
+        async with aclosing(self._records(turn, turn.stream(), journal)) as found:
             begun = False
             try:
                 async for record in found:
@@ -40,24 +59,24 @@ class Answering:
                 yield records.failure(error)
 
     async def side_by_side(
-        self, turns: Mapping[int, Turn], streams: list[Events], done: Done
+        self, turns: Mapping[int, Turn], streams: list[Events], journal: Journal
     ) -> AsyncGenerator[Record, None]:
         """The records of several turns as they come, each with its ``pane``. One that fails leaves the others alone."""
         panes = list(turns)
-        answers = [self._alone(turns[pane], stream, done) for pane, stream in zip(panes, streams, strict=True)]
+        answers = [self._alone(turns[pane], stream, journal) for pane, stream in zip(panes, streams, strict=True)]
         async with aclosing(merged(answers, len(answers))) as found:
             async for n, record in found:
                 yield {**record, "pane": panes[n]}
 
-    async def _alone(self, turn: Turn, stream: Events, done: Done) -> AsyncGenerator[Record, None]:
-        async with aclosing(self._records(turn, stream, done)) as found:
+    async def _alone(self, turn: Turn, stream: Events, journal: Journal) -> AsyncGenerator[Record, None]:
+        async with aclosing(self._records(turn, stream, journal)) as found:
             try:
                 async for record in found:
                     yield record
             except PunaError as error:
                 yield records.failure(error)
 
-    async def _records(self, turn: Turn, stream: Events, done: Done) -> AsyncGenerator[Record, None]:
+    async def _records(self, turn: Turn, stream: Events, journal: Journal) -> AsyncGenerator[Record, None]:
         """The start is told with the first event, so that what fails before it is refused as a whole."""
         began, first = time.monotonic(), 0.0
         tokens = records.Tokens(self._control)
@@ -65,9 +84,10 @@ class Answering:
             async for event in events:
                 if not first:
                     first = time.monotonic() - began
+                    journal.begins(turn)
                     yield records.start(turn)
                 if isinstance(event, Receipt):
-                    done(event)
+                    journal.ended(event)
                     yield records.done(event, first)
                     return
                 await self._name_control(event)

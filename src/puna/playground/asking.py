@@ -39,13 +39,12 @@ class Asked:
             continues=continues,
         )
 
-    def without(self, gone: Collection[int]) -> Ask:
+    def without(self, gone: Collection[int], begun: Begun | None = None) -> Ask:
         """The question without some of its messages, whether or not it fits."""
+        whole = self.ask(begun=begun)
         if not gone:
-            return self.ask()
-        return replace(
-            self.ask(), prompt=Dialog(tuple(m for n, m in enumerate(self.dialog) if n not in gone)), pinned=()
-        )
+            return whole
+        return replace(whole, prompt=Dialog(tuple(m for n, m in enumerate(self.dialog) if n not in gone)), pinned=())
 
     def as_json(self, dropped: Dropped) -> dict[str, object]:
         """A message that is not sent, as JSON values; its number is the conversation's."""
@@ -79,7 +78,7 @@ class Asked:
         number = index - self.first
         return number if 0 <= number < len(self.talk.messages) else None
 
-    def said(self, gone: Collection[int]) -> list[Said]:
+    def said(self, gone: Collection[int], begun: Begun | None = None) -> list[Said]:
         """The messages that are sent, each with its place in the window. gone: indices of those that are not."""
         kept = [n for n in range(len(self.dialog)) if n not in gone]
         users = [n for n in kept if self.dialog[n].role is Role.USER]
@@ -92,6 +91,8 @@ class Asked:
             found.append(
                 Said(message.role, self._kinds(n, message), self._part(n, last), max(turn, 0), self.message(n))
             )
+        if begun is not None:
+            found.append(Said(Role.ASSISTANT, (("assistant", begun.text),), "turn", max(turn, 0), None))
         return found
 
     def _kinds(self, n: int, message: Message) -> tuple[tuple[str, str], ...]:

@@ -42,7 +42,7 @@ class Desk:
         elif kind == "generate":
             self._begin(number, self._guarded({"id": number}, self._generate(number, body)))
         elif kind == "anatomy":
-            self._begin(number, self._guarded({"seq": number}, self._anatomy(number, body)))
+            self._begin(f"anatomy {number}", self._guarded({"seq": number}, self._anatomy(number, body)))
         else:
             _log.warning("a message of unknown type %r came from the notebook's page; reload the page", kind)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from puna.dialog.prune import POLICIES
-from puna.generation import MAX_ALTERNATIVES, RANGES, Sampling
+from puna.generation import LEAST_TEMPERATURE, MAX_ALTERNATIVES, MAX_STOP, MAX_STOPS, RANGES, Sampling
 from puna.playground.bodies import MAX_EXAMPLES, MAX_PANES, TOP
 from puna.server.answers import Speaker
 from puna.version import __version__
@@ -109,8 +109,8 @@ def presets() -> list[dict[str, object]]:
     return [{"name": name, "params": {**every, **changes}} for name, changes in PRESETS.items()]
 
 
-def info(speaker: Speaker) -> dict[str, object]:
-    """All of it. speaker: whose model it is."""
+def info(speaker: Speaker, limits: Mapping[str, int]) -> dict[str, object]:
+    """All of it. speaker: whose model it is. limits: of what transports and stores it."""
     engine = speaker.info
     return {
         "version": __version__,
@@ -128,5 +128,14 @@ def info(speaker: Speaker) -> dict[str, object]:
         ],
         "starters": [dict(starter) for starter in STARTERS],
         "example": dict(EXAMPLE),
-        "limits": {"panes": MAX_PANES, "top": MAX_ALTERNATIVES, "shown": TOP, "examples": MAX_EXAMPLES},
+        "limits": {
+            "panes": MAX_PANES,
+            "top": MAX_ALTERNATIVES,
+            "shown": TOP,
+            "examples": MAX_EXAMPLES,
+            "stops": MAX_STOPS,
+            "stop_characters": MAX_STOP,
+            "least_temperature": LEAST_TEMPERATURE,
+            **limits,
+        },
     }

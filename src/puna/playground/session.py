@@ -34,6 +34,7 @@ MAX_NUMBER = 2**53 - 1
 """Largest whole number that JavaScript holds exactly."""
 
 ID = re.compile(r"[a-z0-9-]{1,64}")
+_RECEIPT = re.compile(r"/receipts/[0-9a-f-]{36}")
 
 Check = Callable[[str, object], object]
 """Refuses, by raising, a value that may not stand at a place; the place is for the sentence."""
@@ -193,7 +194,7 @@ def _params(place: str, given: object) -> None:
 def _param(place: str, given: object) -> None:
     """A number whose range ``Sampling`` knows; it quotes what it refuses, so a huge one may not come so far."""
     if not _number(given) or abs(given) > MAX_NUMBER:  # type: ignore[arg-type]  # it is a number
-        raise InputError(f"{place} must be a number, not {_told(given)}")
+        raise InputError(f"{place} must be a number from -{MAX_NUMBER} to {MAX_NUMBER}, not {_told(given)}")
 
 
 _PARAMS: Mapping[str, Check] = {name: _param for name in Sampling.__dataclass_fields__ if name != "stop"} | {
@@ -213,6 +214,12 @@ def _tokens(place: str, given: object) -> None:
         text(f"{place}[{n}]: the text", spelled)
 
 
+def _receipt(place: str, given: object) -> None:
+    """A path of this endpoint's: a page makes a link of it, and files come from anywhere."""
+    if given is not None and not (isinstance(given, str) and _RECEIPT.fullmatch(given)):
+        raise InputError(f"{place} must be the path of a receipt, /receipts/ID, not {_told(given)}")
+
+
 def _error(place: str, given: object) -> None:
     if isinstance(given, dict):
         _named(place, given, {"message": _text(MAX_WORD)}, {"code": _text(MAX_WORD), "retryable": _flag})
@@ -228,6 +235,10 @@ def _nodes(place: str, given: object) -> None:
         tokens = node.get("tokens")
         if tokens is not None and (node.get("begun") or 0) > len(tokens):
             raise InputError(f"nodes[{n}]: begun must be a number of its {len(tokens)} tokens, not {node['begun']}")
+        if tokens and "".join(text for _, text, _ in tokens) != node["content"]:  # shown is one, sent is the other
+            raise InputError(
+                f"nodes[{n}]: the texts of its tokens must join to its content, and they do not; leave them out"
+            )
 
 
 def _check_tree(session: Session) -> None:
@@ -266,7 +277,7 @@ _NODE_MORE: Mapping[str, Check] = {
     "seed": _whole(0, MAX_SEED),
     "usage": lambda place, given: _named(place, given, {}, _USAGE),
     "timings": lambda place, given: _named(place, given, {}, _TIMINGS),
-    "receipt": _text(MAX_WORD),
+    "receipt": _receipt,
     "error": _error,
 }
 

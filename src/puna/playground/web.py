@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import cast
@@ -25,13 +24,14 @@ from puna.errors import InputError, PunaError
 from puna.generation import Receipt
 from puna.messages import Dialog
 from puna.playground import records
+from puna.playground.answering import Journal
 from puna.playground.bodies import object_of
 from puna.playground.export import Exported, export
 from puna.playground.records import Record
 from puna.playground.sessions import MAX_SESSION, Sessions
 from puna.playground.workbench import Workbench
 from puna.server import aws
-from puna.server.answers import Speaker, value_of
+from puna.server.answers import Speaker, Turn, value_of
 from puna.server.exchange import Exchange, exchange_of, read_body, until_gone
 from puna.server.invocations import Pulse, Service
 from puna.server.receipts import path_of
@@ -138,7 +138,7 @@ class Api:
 
     async def info(self, request: Request) -> Response:  # noqa: ARG002
         """``GET /api/info``."""
-        return to_json({**self.bench.info(), "session_bytes": MAX_SESSION})
+        return to_json(self.bench.info(session_bytes=MAX_SESSION))
 
     async def export(self, request: Request) -> Response:
         """``POST /api/export``: a program that asks the same."""
@@ -189,9 +189,7 @@ MAX_BODY = 6 * 1024 * 1024
 class Streamed:
     """An ASGI app that answers with records, a line each, as they come."""
 
-    def __init__(
-        self, api: Api, work: Callable[[Mapping[str, object], Callable[[Receipt], None]], AsyncGenerator[Record, None]]
-    ) -> None:
+    def __init__(self, api: Api, work: Callable[[Mapping[str, object], Journal], AsyncGenerator[Record, None]]) -> None:
         self.service = api.service
         self.work = work
 
@@ -210,9 +208,9 @@ class Streamed:
             await refusal(exchange, error)(scope, receive, send)
 
     async def _stream(self, exchange: Exchange, body: Mapping[str, object], send: Send) -> None:
-        done = partial(self._done, exchange)
+        journal = Kept(self.service, exchange)
         pulse = Pulse(self.service.metrics, exchange.began)
-        async with aclosing(self.work(body, done)) as found:
+        async with aclosing(self.work(body, journal)) as found:
             record = await anext(found, None)
             await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
             while record is not None:
@@ -230,23 +228,35 @@ class Streamed:
         except Exception as error:  # noqa: BLE001  # the head has gone; only the stream itself can tell of it
             return records.failure(PunaError(exchange.failed(error)))
 
-    def _done(self, exchange: Exchange, receipt: Receipt) -> None:
-        """Keep the receipt: of several answers to one request, all."""
-        kept = self.service.receipts
-        before = kept.get(exchange.id)
-        facts = receipt.as_json(prompts=self.service.prompts)
-        if before is None:
-            told = {
-                "id": exchange.id,
-                "endpoint": self.service.endpoint,
-                "dialect": "playground",
-                "status": 200,
-                **facts,
-            }
+
+class Kept:
+    """The receipt of one request, kept from its first token on: what is known then, and each of its answers as it ends."""
+
+    def __init__(self, service: Service, exchange: Exchange) -> None:
+        self._service = service
+        self._id = exchange.id
+        self._told: dict[str, object] | None = None
+        self._ended = False
+
+    def begins(self, turn: Turn) -> None:
+        """What is known of an answer that may never end."""
+        if self._told is None:
+            self._put({"error": "it was not told to its end", **turn.facts(prompts=self._service.prompts)})
+
+    def ended(self, receipt: Receipt) -> None:
+        """The first answer's whole receipt; of later ones what differs."""
+        if self._told is None or not self._ended:
+            self._put(receipt.as_json(prompts=self._service.prompts))
         else:
-            told = {**before, "choices": [*cast("list[object]", before.get("choices", [])), receipt.outcome()]}
-        kept.put(exchange.id, told)
-        self.service.metrics.receipt(receipt)
+            choices = cast("list[object]", self._told.get("choices", []))
+            self._put({**self._told, "choices": [*choices, receipt.outcome()]})
+        self._ended = True
+        self._service.metrics.receipt(receipt)
+
+    def _put(self, facts: Mapping[str, object]) -> None:
+        known = {"id": self._id, "endpoint": self._service.endpoint, "dialect": "playground", "status": 200}
+        self._told = {**known, **facts}
+        self._service.receipts.put(self._id, self._told)
 
 
 _STREAM_HEADERS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -10,10 +11,10 @@ from typing import cast
 from puna.errors import ContextWindowError, InputError, PunaError
 from puna.formats import catalog
 from puna.formats.lint import lint
-from puna.generation import Prompt, Receipt
+from puna.generation import Prompt
 from puna.messages import Dialog, Role
 from puna.playground import anatomy, bodies, linting, records
-from puna.playground.answering import Answering, Done
+from puna.playground.answering import Answering, Journal, NoJournal
 from puna.playground.asking import Asked, asked
 from puna.playground.begun import begun_of
 from puna.playground.bodies import TALK, Talk
@@ -21,12 +22,13 @@ from puna.playground.info import info
 from puna.playground.labels import Span, spans, spans_of_text
 from puna.playground.records import Record
 from puna.server.answers import Speaker, Turn
-from puna.turn import Ask, together
+from puna.turn import Ask, Begun, together
 from puna.turn import Turn as Made
 
+LONG = 4000
+"""Tokens from which a prompt is drawn in a thread."""
 
-def _nobody(_: Receipt) -> None:
-    return
+NOBODY: Journal = NoJournal()
 
 
 class Workbench:
@@ -37,9 +39,9 @@ class Workbench:
         self.endpoint = endpoint
         self._answering = Answering(speaker)
 
-    def info(self) -> Record:
-        """The model, the parameters and their ranges, what to begin with, and how much may be asked."""
-        return {"endpoint": self.endpoint, **info(self.speaker)}
+    def info(self, **limits: int) -> Record:
+        """The model, the parameters and their ranges, what to begin with, and how much may be asked. limits: further ones."""
+        return {"endpoint": self.endpoint, **info(self.speaker, limits)}
 
     async def anatomy(self, body: Mapping[str, object]) -> Record:
         """The exact prompt that the next message would become, token by token, and what the window holds then.
@@ -48,19 +50,25 @@ class Workbench:
             InputError: the body is no talk, or the model's format cannot express it.
         """
         talk = bodies.talk_of(bodies.object_of(body, "the body", TALK))
-        whole = asked(talk, upcoming=True)
+        whole, begun = asked(talk, upcoming=True), await begun_of(talk.begun, self.speaker)
         try:
-            turn = await self.speaker.prepare(whole.ask())
+            turn = await self.speaker.prepare(whole.ask(begun=begun))
             prompt, findings, gone = turn.prompt, turn.findings, frozenset(entry.index for entry in turn.dropped)
             dropped = [whole.as_json(entry) for entry in turn.dropped]
         except ContextWindowError:
             findings, gone = (), whole.droppable()
-            prompt, dropped = await self._overfull(whole, gone)
-        tokens = anatomy.labelled(prompt, await self.speaker.spelled(prompt.ids), self._spans(whole, prompt, gone))
+            prompt, dropped = await self._overfull(whole, gone, begun)
+        spelled = await self.speaker.spelled(prompt.ids)
+
+        def draw() -> Record:
+            tokens = anatomy.labelled(prompt, spelled, self._spans(whole, prompt, gone, begun))
+            window = anatomy.window(tokens, talk.sampling.max_tokens, self.speaker.info.context)
+            return {"prompt": prompt.text, "segments": anatomy.drawn(tokens), **window}
+
+        # A long one in a thread: nobody's stream stands still for it.
+        drawn = draw() if len(prompt.ids) < LONG else await asyncio.to_thread(draw)
         return {
-            "prompt": prompt.text,
-            "segments": anatomy.drawn(tokens),
-            **anatomy.window(tokens, talk.sampling.max_tokens, self.speaker.info.context),
+            **drawn,
             "pruned": dropped,
             "pruned_turns": whole.turns_in(gone),
             "pruned_tokens": sum(int(str(entry["tokens"])) for entry in dropped),
@@ -81,7 +89,7 @@ class Workbench:
         ids = (await self.speaker.encoded(asked(talk).ask())).ids if text else ()
         return {**linting.as_json(lint(text, form)), "tokens": len(ids)}
 
-    async def generate(self, body: Mapping[str, object], done: Done = _nobody) -> AsyncGenerator[Record, None]:
+    async def generate(self, body: Mapping[str, object], journal: Journal = NOBODY) -> AsyncGenerator[Record, None]:
         """Records of one answer: start, tokens, and how it ended. Closing the generator stops it.
 
         Raises:
@@ -89,11 +97,11 @@ class Workbench:
         """
         talk = bodies.talk_of(bodies.object_of(body, "the body", TALK | {"top"}))
         turn = await self.speaker.prepare(await self._ask(talk, bodies.top_of(body)))
-        async with aclosing(self._answering.one(turn, done)) as answer:
+        async with aclosing(self._answering.one(turn, journal)) as answer:
             async for record in answer:
                 yield _with_pruned(record, talk, turn)
 
-    async def compare(self, body: Mapping[str, object], done: Done = _nobody) -> AsyncGenerator[Record, None]:
+    async def compare(self, body: Mapping[str, object], journal: Journal = NOBODY) -> AsyncGenerator[Record, None]:
         """Records of several answers to one prompt, each with its ``pane``; one that fails leaves the others alone.
 
         Settings without a seed all get the same one: they shall differ in nothing but what was asked for.
@@ -107,7 +115,7 @@ class Workbench:
             raise refused[0]
         for pane, error in refused.items():
             yield {**records.failure(error), "pane": pane}
-        async with aclosing(self._answering.side_by_side(turns, together(_as_made(turns)), done)) as answers:
+        async with aclosing(self._answering.side_by_side(turns, together(_as_made(turns)), journal)) as answers:
             async for record in answers:
                 yield _with_pruned(record, talk, next(iter(turns.values())))
 
@@ -137,17 +145,17 @@ class Workbench:
                 refused[pane] = error
         return turns, refused
 
-    async def _overfull(self, whole: Asked, gone: frozenset[int]) -> tuple[Prompt, list[Record]]:
+    async def _overfull(self, whole: Asked, gone: frozenset[int], begun: Begun | None) -> tuple[Prompt, list[Record]]:
         """The least prompt that the policy could leave, which is still too much."""
-        prompt = await self.speaker.encoded(whole.without(gone))
+        prompt = await self.speaker.encoded(whole.without(gone, begun))
         if not gone:
             return prompt, []
-        everything = await self.speaker.encoded(whole.ask())
+        everything = await self.speaker.encoded(whole.ask(begun=begun))
         return prompt, whole.all_gone(gone, len(everything.ids) - len(prompt.ids))
 
-    def _spans(self, whole: Asked, prompt: Prompt, gone: frozenset[int]) -> list[Span]:
+    def _spans(self, whole: Asked, prompt: Prompt, gone: frozenset[int], begun: Begun | None) -> list[Span]:
         if whole.talk.prompt is None:
-            return spans(prompt.segments, whole.said(gone), self.speaker.info.control)
+            return spans(prompt.segments, whole.said(gone, begun), self.speaker.info.control)
         return spans_of_text(prompt.text, catalog.parse(prompt.text))
 
     async def _ask(self, talk: Talk, top: int) -> Ask:

@@ -150,7 +150,7 @@ class Guard:
             raise
         except PunaError as error:
             exchange_of(scope).note = f"refused: {error}"
-            await _refusal(scope, error, self._sentence(error))(scope, receive, send)
+            await _refusal(scope, error, self._sentence(error), self._names)(scope, receive, send)
         else:
             await self.app(scope, body.receive, send)
 
@@ -170,8 +170,12 @@ class Guard:
         """AWS's words; where they say too little, what this endpoint wants."""
         if not isinstance(error, MissingTokenError | UnknownKeyError):
             return str(error)
-        names, wanted = ("+".join(p.name for p in self.proofs), ", or ".join(p.wanted for p in self.proofs))
-        return f"{error} This endpoint was started with --auth {names}: {wanted}."
+        wanted = ", or ".join(p.wanted for p in self.proofs)
+        return f"{error} This endpoint was started with --auth {self._names}: {wanted}."
+
+    @property
+    def _names(self) -> str:
+        return "+".join(p.name for p in self.proofs)
 
 
 class _Body:
@@ -214,7 +218,7 @@ def _bearer(request: Signed) -> str | None:
     return token.strip(" ") if scheme.lower() == "bearer" else None
 
 
-def _refusal(scope: Scope, error: PunaError, sentence: str) -> Response:
+def _refusal(scope: Scope, error: PunaError, sentence: str, wants: str) -> Response:
     path, exchange = scope["path"], exchange_of(scope)
     names = {name for name, _ in scope["headers"]}
     if path.startswith("/v1/") or path == "/tokenize" or (path.startswith("/endpoints/") and "/openai/" in path):
@@ -224,7 +228,7 @@ def _refusal(scope: Scope, error: PunaError, sentence: str) -> Response:
         return error_response(error.status, sentence, headers)
     if path.startswith("/api/"):
         code = "unauthorized" if isinstance(error, AuthError) else "input"
-        body = aws.to_json({"error": {"code": code, "message": sentence, "retryable": False}})
+        body = aws.to_json({"error": {"code": code, "message": sentence, "retryable": False, "wants": wants}})
         return Response(body, 401 if isinstance(error, AuthError) else error.status, media_type="application/json")
     if path == "/" and b"x-amz-target" not in names:
         return _xml(scope, error, sentence, exchange.id)

@@ -39,7 +39,7 @@ class Origins:
     def _foreign(self, scope: Scope) -> str | None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in {b"host", b"origin"}}
         host, origin = headers.get(b"host", ""), headers.get(b"origin")
-        if origin is not None and origin.partition("://")[2] != host:
+        if origin is not None and (origin.partition("://")[2] != host or not self._is_here(host)):
             return f"the page at {origin[:200]!r} may not use this endpoint; open the endpoint's own page instead"
         path: str = scope["path"]
         browsed = path.startswith(self.browsed) or (path == "/" and scope["method"] in {"GET", "HEAD"})

@@ -112,6 +112,7 @@ function withBegun(body, given) {
 
 /** Gets an answer to the message `parent`; `unsent` is called where it failed before the first token. */
 async function generate(parent, { given = [], unsent = () => {} } = {}) {
+  if (store.get().toast?.undo) store.dispatch({ type: "toast", toast: null }); // it would renumber the nodes under the run
   const { leaf, params } = store.get().session;
   const body = { ...withBegun(talk(store.get(), { upTo: parent }), given), top: ALTERNATIVES };
   const reply = { id: null, records: given.map((record, i) => ({ ...record, i })), saved: performance.now(), patch: {} };

@@ -95,15 +95,28 @@ function conversation(state) {
   const question = line.findLastIndex((node) => node.role === "user");
   if (session.draft.trim() && (mode === "compare" || question < 0)) return seeded(talk(state, { message: session.draft }), session);
   if (question < 0) return [null, "Nothing to export yet: write a message first."];
-  return seeded(talk(state, { upTo: line[question].id }), session, line[question + 1]?.seed);
+  return begunBy(line[question + 1], seeded(talk(state, { upTo: line[question].id }), session, line[question + 1]), state);
+}
+
+/** With the tokens that the reply was given, and a word on what makes the program's text another than the page's. */
+function begunBy(reply, [body, note], { session, info }) {
+  if (!reply?.params) return [body, note];
+  const given = (reply.tokens ?? []).slice(0, reply.begun ?? 0);
+  const begun = given.every(([id]) => id !== null) ? given.map(([id, text]) => [id, text]) : [];
+  const changed = info.params.filter(({ name }) => name !== "seed" && reply.params[name] !== session.params[name]).map(({ label }) => label);
+  const words = [note];
+  if (begun.length) words.push(`It goes on after the ${begun.length} tokens that the reply was given, and prints the rest.`);
+  if (changed.length) words.push(`Changed since that reply, so that the text will differ: ${changed.join(", ")}.`);
+  return [begun.length ? { ...body, begun } : body, words.join(" ")];
 }
 
 function rawBody(session) {
   if (!session.raw) return [null, "Nothing to export yet: the raw prompt is empty."];
-  return seeded({ prompt: session.raw, params: session.params }, session, lastSeed());
+  return seeded({ prompt: session.raw, params: session.params }, session, { seed: lastSeed() });
 }
 
-function seeded(body, { title, params }, used = null) {
+function seeded(body, { title, params }, reply = null) {
+  const used = reply?.seed ?? null;
   const seed = params.seed ?? used;
   return [{ ...body, title, params: { ...params, seed } }, seedWords(params.seed, used)];
 }

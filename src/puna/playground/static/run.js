@@ -90,8 +90,11 @@ function note(record, run, result, onRecord) {
 async function follow(path, body, signal, onRecord) {
   for (;;) {
     try {
-      for await (const record of records(path, body, signal)) onRecord(record);
-      return clearBanner("loading");
+      for await (const record of records(path, body, signal)) {
+        clearBanner("loading");
+        onRecord(record);
+      }
+      return;
     } catch (error) {
       if (error.code !== "loading") throw error;
       await countdown("loading", "The model is loading.", error.retryAfter ?? 2, signal);

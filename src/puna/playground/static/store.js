@@ -68,7 +68,7 @@ function grown(session, node) {
 }
 
 function ask(session, content) {
-  const title = session.title || content.trim().split("\n", 1)[0].slice(0, 80);
+  const title = session.title || [...content.trim().split("\n", 1)[0]].slice(0, 80).join("");
   return { ...grown(session, { parent: session.leaf, role: "user", content }), title };
 }
 
