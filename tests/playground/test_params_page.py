@@ -177,3 +177,15 @@ def test_every_parameter_has_a_line_of_help(playground):
     expect(playground.page.locator("#setup")).to_contain_text(
         next(entry["help"] for entry in playground.served.info["params"] if entry["name"] == "min_p")
     )
+
+
+def test_what_the_server_would_refuse_cannot_be_set(playground):
+    box = playground.box("Stop sequences")
+    for n in range(17):
+        box.fill(f"stop {n}")
+        box.press("Enter")
+    expect(playground.page.locator("#param-help")).to_contain_text("There are 16 stop sequences, which is the most")
+    playground.params(temperature=0.0005)
+    playground.send("Hi")
+    assert len(playground.ledger.last.sampling.stop) >= 16
+    assert playground.ledger.last.sampling.temperature == 0.001

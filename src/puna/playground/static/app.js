@@ -41,7 +41,7 @@ const once = (load) => {
 
 const sessions = once(async () => {
   const module = await import("./sessions.js");
-  module.init({ dialog: byId("sessions-dialog"), store });
+  module.init({ dialog: byId("sessions-dialog"), store, forget, recall });
   return module;
 });
 
@@ -169,7 +169,7 @@ let asking = null;
 function askToken() {
   asking ??= new Promise((resolve) => {
     const dialog = byId("token-dialog");
-    const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true });
+    const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true, pattern: "[!-~]+", title: "A token has letters and digits of ASCII, and no spaces." });
     const form = h("form", {}, h("label", { for: "token" }, "Access token"), field, h("p", { class: "hint" }, "The server wants a token. It is kept until this tab is closed."), h("p", { class: "row end" }, h("button", { type: "submit", class: "primary" }, "Sign in")));
     let given = null;
     form.addEventListener("submit", (event) => {
@@ -235,7 +235,7 @@ function initSaving() {
   });
   document.addEventListener("visibilitychange", () => document.hidden && leave());
   window.addEventListener("pagehide", leave);
-  channel.addEventListener("message", ({ data }) => data.id === store.get().session.id && changedElsewhere(data.id));
+  channel.addEventListener("message", ({ data }) => data.id === store.get().session.id && changedElsewhere(data));
 }
 
 function leave() {
@@ -244,8 +244,12 @@ function leave() {
 }
 
 function keepDraft({ id, draft }) {
-  if (draft) localStorage.setItem(draftKey(id), draft);
-  else localStorage.removeItem(draftKey(id));
+  try {
+    if (draft) localStorage.setItem(draftKey(id), draft);
+    else localStorage.removeItem(draftKey(id));
+  } catch {
+    // The browser's storage is full or forbidden; the server has the draft a second later.
+  }
 }
 
 /** What was typed and neither sent nor saved, as when the browser crashed. */
@@ -269,9 +273,31 @@ function flush(leaving = false) {
   save(store.get().session, leaving === true);
 }
 
+const gone = new Set(); // sessions that were deleted, and must not come back by a save that was under way
+let loads = 0; // of the session that is open already: what was to be saved before is no longer what anyone wants
+
+/** Before a session is deleted: nothing of it is under way, and nothing will be saved. */
+async function forget(id) {
+  gone.add(id);
+  if (id === store.get().session.id) {
+    if (running()) stop();
+    clearTimeout(saveTimer);
+    saveTimer = 0;
+  }
+  await saving;
+}
+
+/** After the deletion: the other tabs hear of it; or, where it failed or was undone, the session may be saved again. */
+function recall(id, deleted) {
+  if (deleted) channel.postMessage({ id, deleted });
+  else gone.delete(id);
+}
+
 /** One save after the other, so that each has the revision that the one before it made. */
 function save(session, keepalive) {
+  const load = loads;
   saving = saving.then(async () => {
+    if (gone.has(session.id) || load !== loads) return;
     const now = store.get().session;
     const revision = now.id === session.id ? now.revision : session.revision;
     try {
@@ -286,14 +312,16 @@ function save(session, keepalive) {
   });
 }
 
-function changedElsewhere(id) {
-  banner("notice", "This session has been changed in another tab.", { label: "Load it", run: () => open(id) });
+function changedElsewhere({ id, deleted }) {
+  if (deleted) return banner("notice", "This session was deleted in another tab. What this tab shows is saved again when you change it.");
+  return banner("notice", "This session has been changed in another tab.", { label: "Load it", run: () => open(id) });
 }
 
 /** To another session: the one that is left is saved first. */
 function moved(previous, { session }) {
   if (running()) stop();
-  if (saveTimer) save(previous.session, false);
+  if (previous.session.id === session.id) loads += 1;
+  else if (saveTimer) save(previous.session, false);
   clearTimeout(saveTimer);
   saveTimer = 0;
   restoreDraft(session);

@@ -103,6 +103,8 @@ const fits = (value, param) => value === null || (value === clamped(value, param
 
 function clamped(value, param) {
   const rounded = whole(param) ? Math.round(value) : value;
+  const { least_temperature: least = 0 } = store.get().info?.limits ?? {};
+  if (param.name === "temperature" && rounded > 0 && rounded < least) return least; // 0 is greedy, and nothing lies between
   return Math.min(param.max ?? Infinity, Math.max(param.min ?? -Infinity, rounded));
 }
 
@@ -230,7 +232,18 @@ function addStop(input) {
   const text = unescaped(input.value);
   const stop = params().stop ?? [];
   input.value = "";
-  if (text && !stop.includes(text)) setStop([...stop, text]);
+  if (!text || stop.includes(text)) return;
+  const why = refusedStop(stop, text);
+  if (!why) return setStop([...stop, text]);
+  byId("param-help").textContent = why;
+  say(why);
+}
+
+/** Why a stop sequence cannot be added; empty where it can. */
+function refusedStop(stop, text) {
+  const { stops, stop_characters: most } = store.get().info?.limits ?? {};
+  if (stop.length >= stops) return `There are ${stops} stop sequences, which is the most; remove one first.`;
+  return text.length > most ? `A stop sequence has at most ${most} characters, and this one has ${text.length}.` : "";
 }
 
 const setStop = (stop) => set({ stop });

@@ -8,13 +8,15 @@ import { newId, store } from "./store.js";
 const SEARCH_MS = 150;
 
 let dialog = null;
+let saving = null; // {forget(id), recall(id, deleted)}: of the saves of the session that is open
 let asked = 0;
 let timer = 0;
 const parts = {};
 
 /** Builds the dialog. */
 export function init(options) {
-  dialog = options.dialog;
+  ({ dialog } = options);
+  saving = options;
   parts.search = h("input", { type: "search", id: "sessions-search", autocomplete: "off", oninput: searchSoon });
   parts.file = h("input", { type: "file", accept: ".json,application/json", multiple: true, hidden: true, "aria-label": "Session files", onchange: importFiles });
   parts.list = h("div", { class: "sessions-list" });
@@ -150,18 +152,23 @@ async function exportFile(entry) {
 
 async function remove(entry) {
   const open = entry.id === store.get().session.id;
+  await saving.forget(entry.id);
   const session = open ? store.get().session : await attempt(() => get(where(entry.id)));
-  if (session === false || (await attempt(() => del(where(entry.id)))) === false) return;
+  if (session === false) return saving.recall(entry.id, false);
+  const done = await attempt(() => del(where(entry.id)));
+  saving.recall(entry.id, done !== false);
+  if (done === false) return undefined;
   if (open) store.dispatch({ type: "fresh" });
   await refresh();
   say(`Deleted “${titleOf(entry)}”.`, () => undelete(session, open));
-  parts.note.querySelector("button").focus();
+  return parts.note.querySelector("button").focus();
 }
 
 async function undelete(session, open) {
-  const saved = await attempt(() => put(where(session.id), { ...session, revision: 0 }));
-  if (saved === false) return;
-  if (open) store.dispatch({ type: "load", session: { ...session, revision: saved.revision } });
+  const back = await attempt(() => put(where(session.id), { ...session, revision: 0 }));
+  if (back === false) return;
+  saving.recall(session.id, false);
+  if (open) store.dispatch({ type: "load", session: { ...session, revision: back.revision } });
   say(`“${titleOf(session)}” is back.`);
   await refresh();
   parts.search.focus();
