@@ -259,6 +259,8 @@ def test_a_wrong_token_is_asked_for_again(serve, opened):
         expect(playground.page.get_by_label("Access token")).to_be_visible()
         playground.page.get_by_label("Access token").fill(token)
         playground.page.keyboard.press("Enter")
+        if token == "wrong":
+            expect(playground.page.get_by_role("dialog")).to_contain_text("That token was refused")
     playground.ready()
     playground.send("Hi")
     assert "right" not in playground.page.evaluate("JSON.stringify(localStorage)")

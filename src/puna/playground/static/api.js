@@ -17,7 +17,9 @@ export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
 let login = null;
 let onReach = () => {};
 
-/** `ask` opens the dialog for the token and gives it, or null when the person gave up. */
+let dismissed = false; // the person gave up: what the page asks by itself does not ask them again
+
+/** `ask(refused)` opens the dialog for the token and gives it, or null when the person gave up. refused: one was sent and was wrong. */
 export function askTokenWith(ask) {
   login = ask;
 }
@@ -47,14 +49,21 @@ async function request(method, path, { body, signal, keepalive = false } = {}) {
   }
   onReach(true);
   if (response.ok) return response;
-  if (response.status === 401 && login) {
-    const given = await login();
+  if (response.status === 401 && login && (await wantsToken(response)) && (method !== "GET" || !dismissed)) {
+    const given = await login(token !== null);
+    dismissed = !given;
     if (given) {
       sessionStorage.setItem(TOKEN, given);
       return request(method, path, { body, signal, keepalive });
     }
   }
   throw await refusal(response);
+}
+
+/** Whether a token would help: a page cannot sign, where that is wanted. */
+async function wantsToken(response) {
+  const { error = {} } = await response.clone().json().catch(() => ({}));
+  return (error.wants ?? "token").includes("token");
 }
 
 async function refusal(response) {

@@ -166,11 +166,11 @@ function closeOnBackdrop(event) {
 let asking = null;
 
 /** Asks for the server's token; gives it, or null where the dialog was closed. One dialog however many ask. */
-function askToken() {
+function askToken(refused) {
   asking ??= new Promise((resolve) => {
     const dialog = byId("token-dialog");
     const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true, pattern: "[!-~]+", title: "A token has letters and digits of ASCII, and no spaces." });
-    const form = h("form", {}, h("label", { for: "token" }, "Access token"), field, h("p", { class: "hint" }, "The server wants a token. It is kept until this tab is closed."), h("p", { class: "row end" }, h("button", { type: "submit", class: "primary" }, "Sign in")));
+    const form = h("form", {}, h("label", { for: "token" }, "Access token"), field, h("p", { class: "hint" }, `${refused ? "That token was refused. " : ""}The server wants a token. It is kept until this tab is closed.`), h("p", { class: "row end" }, h("button", { type: "submit", class: "primary" }, "Sign in")));
     let given = null;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
