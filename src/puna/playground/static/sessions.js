@@ -155,10 +155,11 @@ async function remove(entry) {
   await saving.forget(entry.id);
   const session = open ? store.get().session : await attempt(() => get(where(entry.id)));
   if (session === false) return saving.recall(entry.id, false);
+  if (open) store.dispatch({ type: "fresh" }); // before the deletion, so that nothing more of it is saved
+  await saving.forget(entry.id);
   const done = await attempt(() => del(where(entry.id)));
   saving.recall(entry.id, done !== false);
-  if (done === false) return undefined;
-  if (open) store.dispatch({ type: "fresh" });
+  if (done === false) return open ? store.dispatch({ type: "load", session }) : undefined;
   await refresh();
   say(`Deleted “${titleOf(entry)}”.`, () => undelete(session, open));
   return parts.note.querySelector("button").focus();
