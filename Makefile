@@ -53,7 +53,7 @@ clean:  ## Remove .venv and what tools leave behind
 
 .venv/installed: pyproject.toml | .venv/bin/python
 	@echo "installing puna and what it needs into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[aws]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[aws,experiments]'
 	@touch $@
 
 .venv/developing: .venv/installed pyproject.toml

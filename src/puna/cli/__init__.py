@@ -1,6 +1,6 @@
 """The command line: one file per verb.
 
-Results go to standard output, everything else to standard error. Exit status: 0 done, 2 bad usage or bad input, 3 the endpoint or engine failed, 130 interrupted.
+Results go to standard output, everything else to standard error. Exit status: 0 done, 1 what was checked is not as it should be, 2 bad usage or bad input, 3 the endpoint or engine failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ VERBS = {
     "run": "send one prompt and stream the answer",
     "chat": "talk with a model",
     "prompt": "render, parse or translate prompts",
+    "sweep": "run an experiment: prompts, settings and seeds, into a store",
+    "report": "what an experiment shows: tables, figures, a page",
+    "expect": "test prompts against what is expected of them",
+    "runs": "list, show, export or remove the runs of a store",
     "models": "list, pull, show or remove models",
     "exec": "run an AWS program against a local endpoint",
     "env": "print the environment of puna exec as shell exports",
