@@ -102,6 +102,18 @@ class EndpointError(EngineError):
     """A remote endpoint answered with an error or could not be reached."""
 
 
+class RefusedError(EndpointError):
+    """A remote endpoint answered that it will not. status: of its answer, 400 to 599."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        self.status = status
+        super().__init__(sentence)
+
+
+class UnreachableError(EndpointError):
+    """No answer came from a remote endpoint, not even its beginning."""
+
+
 def unknown(kind: str, given: object, known: Iterable[str]) -> str:
     """A sentence that refuses an unknown name, suggests the nearest known one and lists them all."""
     names = sorted(map(str, known))

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
-from puna.errors import EndpointError, InputError
+from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Segment, Timing, Usage
 from puna.wire import eventstream, jsonlines, workshop
 from puna.wire.dialect import Request
@@ -107,21 +107,21 @@ class SageMaker:
         path = f"/endpoints/{quote(self.endpoint, safe='')}/invocations-response-stream"
         began = time.monotonic()
         first: float | None = None
+        lost: type[EndpointError] = UnreachableError
         try:
             async with self._client.stream("POST", path, json=workshop.write_request(request)) as answer:
                 if answer.status_code != httpx.codes.OK:
-                    raise EndpointError(_refusal(self.url, answer.status_code, await answer.aread()))
+                    raise RefusedError(_refusal(self.url, answer.status_code, await answer.aread()), answer.status_code)
+                lost = EndpointError  # from here on it is a stream that broke off
                 async for text in _texts(answer):
                     first = first or time.monotonic()
                     yield Delta(text)
             timing = Timing(prefill=(first or began) - began, decode=time.monotonic() - (first or began))
             yield await self._end(answer.headers.get("x-puna-receipt"), timing)
         except httpx.TimeoutException as error:
-            raise EndpointError(
-                f"{self.url} said nothing for {SILENCE_SECONDS:.0f} s; is it up, and not busy?"
-            ) from error
+            raise lost(f"{self.url} said nothing for {SILENCE_SECONDS:.0f} s; is it up, and not busy?") from error
         except httpx.HTTPError as error:
-            raise EndpointError(f"{self.url} does not answer ({error or type(error).__name__}); is it up?") from error
+            raise lost(f"{self.url} does not answer ({error or type(error).__name__}); is it up?") from error
 
     def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
         """Each alone: what the endpoint shares is its own affair."""
