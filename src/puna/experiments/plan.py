@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 from puna.generation import Sampling
@@ -18,15 +17,13 @@ from puna.messages import Dialog
 AUTO = "auto"
 """As a format: the one that is the model's own."""
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """Values for the variables of a prompt. name: how tables tell it. expected: the right answer, where there is one."""
 
     name: str = ""
-    values: Mapping[str, str] = _NOTHING
+    values: Mapping[str, str] = field(default_factory=dict)
     expected: str | None = None
 
 
@@ -123,7 +120,7 @@ class Cell:
     raw: bool = False
     sampling: Sampling = field(default_factory=Sampling)
     given: frozenset[str] = frozenset()
-    values: Mapping[str, str] = _NOTHING
+    values: Mapping[str, str] = field(default_factory=dict)
     expected: str | None = None
     continuations: tuple[Continuation, ...] = ()
     repeats: int | None = None
