@@ -184,8 +184,72 @@ def test_what_the_server_would_refuse_cannot_be_set(playground):
     for n in range(17):
         box.fill(f"stop {n}")
         box.press("Enter")
-    expect(playground.page.locator("#param-help")).to_contain_text("There are 16 stop sequences, which is the most")
+    expect(playground.page.locator("#stop-note")).to_contain_text("There are 16 stop sequences, which is the most")
     playground.params(temperature=0.0005)
+    expect(playground.number("Temperature")).to_have_value("0.001")
+    expect(playground.page.locator("#params")).to_contain_text("Temperature is 0, or from 0.001 to 2; set to 0.001.")
     playground.send("Hi")
     assert len(playground.ledger.last.sampling.stop) >= 16
     assert playground.ledger.last.sampling.temperature == 0.001
+
+
+def test_a_stop_sequence_that_is_too_long_stays_in_its_box_to_be_made_shorter(playground):
+    box, note = playground.box("Stop sequences"), playground.page.locator("#stop-note")
+    box.fill("x" * 1001)
+    box.press("Enter")
+    expect(note).to_have_text("A stop sequence has at most 1000 characters, and this one has 1001.")
+    expect(box).to_have_value("x" * 1001)
+    box.fill("🦙" * 1000)
+    expect(note).to_be_empty()
+    box.press("Enter")
+    expect(box).to_have_value("")
+    playground.send("Hi")
+    assert asked(playground)["stop"] == ["🦙" * 1000]
+
+
+def save_preset(playground, name):
+    playground.button("Save as").click()
+    playground.box("Preset name").fill(name)
+    playground.page.keyboard.press("Enter")
+    return playground.page.locator(".preset-form .note")
+
+
+def test_a_preset_that_cannot_be_saved_says_why(playground):
+    expect(save_preset(playground, "  ")).to_contain_text("wants a name")
+    expect(save_preset(playground, "Greedy")).to_contain_text("Greedy is a preset of the server")
+    playground.page.evaluate(
+        "() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; }"
+    )
+    expect(save_preset(playground, "Mine")).to_contain_text("the preset is not saved")
+
+
+BROKEN = {"no JSON": "{oops", "no list": "{}", "no presets": '[null, 7, {"name": "x"}, {"name": 1, "params": {}}]'}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN.keys())
+def test_presets_that_cannot_be_read_are_none(served, opened, text):
+    playground = opened(served, path=None)
+    playground.page.add_init_script(
+        f"localStorage.getItem('puna.presets') || localStorage.setItem('puna.presets', {text!r})"
+    )
+    playground.open()
+    expect(playground.banner).to_be_hidden()
+    save_preset(playground, "Mine")
+    expect(playground.page.get_by_role("combobox", name="Preset", exact=True).locator("option:checked")).to_have_text(
+        "Mine"
+    )
+
+
+def test_a_kept_preset_sets_only_what_the_server_takes(served, opened):
+    kept = (
+        '[{"name": "Wild", "params": {"temperature": 99, "max_tokens": 1000000, "top_k": "many", "stop": [1, "END"]}}]'
+    )
+    playground = opened(served, path=None)
+    playground.page.add_init_script(f"localStorage.setItem('puna.presets', {kept!r})")
+    playground.open()
+    playground.page.get_by_role("combobox", name="Preset", exact=True).select_option(label="Wild")
+    expect(playground.number("Temperature")).to_have_value("2")
+    expect(playground.number("Max tokens")).to_have_value("4096")
+    playground.params(max_tokens=20)
+    playground.send("Hi")
+    assert playground.ledger.last.sampling.stop[0] == "END"

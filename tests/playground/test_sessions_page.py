@@ -245,3 +245,101 @@ def test_a_hundred_turns_are_saved_and_opened(served, opened):
     assert "Answer 99" in playground.ledger.last.prompt.text
     expect(playground.replies.last).to_be_in_viewport()
     saved(playground, lambda session: len(session["nodes"]) == 202)
+
+
+def tabs(talked, opened):
+    """Another tab on the same session."""
+    other = opened(talked.served, path=f"/#s={saved(talked)['id']}", context=talked.page.context)
+    expect(other.replies).to_have_count(2)
+    return other
+
+
+def delete(playground, title="First question"):
+    opened_dialog(playground)
+    row(playground, title).get_by_role("button", name=f"Delete {title}").click()
+    expect(dialog(playground).get_by_role("status")).to_contain_text("Deleted")
+
+
+def test_a_deletion_is_told_to_the_other_tab_which_saves_only_a_later_change(talked, opened):
+    other = tabs(talked, opened)
+    other.box("System message").fill("typed just before")
+    delete(talked)
+    expect(other.banner).to_contain_text("What this tab shows is saved again when you change it.")
+    other.page.wait_for_timeout(1500)
+    assert talked.served.sessions() == []
+    other.box("System message").fill("typed after it")
+    session = saved(other, lambda session: session["system"] == "typed after it")
+    dialog(talked).get_by_role("button", name="Close").click()
+    opened_dialog(talked)
+    row(talked, "First question").get_by_role("button").first.click()
+    expect(talked.box("System message")).to_have_value("typed after it")
+    talked.box("System message").fill("saved by the tab that had deleted it")
+    saved(talked, lambda now: now["id"] == session["id"] and now["system"] == "saved by the tab that had deleted it")
+
+
+def test_undo_of_a_deletion_is_told_to_the_other_tab(talked, opened):
+    other = tabs(talked, opened)
+    delete(talked)
+    expect(other.banner).to_contain_text("deleted in another tab")
+    dialog(talked).get_by_role("button", name="Undo").click()
+    expect(other.button("Load it")).to_be_visible()
+
+
+def test_a_session_deleted_in_both_tabs_stays_deleted(talked, opened):
+    other = tabs(talked, opened)
+    other.allowed.append("404")
+    opened_dialog(other)
+    expect(dialog(other).get_by_role("listitem")).to_have_count(1)
+    delete(talked)
+    row(other, "First question").get_by_role("button", name="Delete First question").click()
+    expect(dialog(other).get_by_role("status")).to_contain_text("Deleted")
+    other.page.wait_for_timeout(1500)
+    assert talked.served.sessions() == []
+
+
+def test_a_deletion_that_fails_leaves_the_session_open_and_saves_its_last_change(talked):
+    talked.allowed.append("500")
+    opened_dialog(talked)
+    expect(row(talked, "First question")).to_have_count(1)
+    talked.page.route(
+        "**/api/sessions/*",
+        lambda route: route.fulfill(status=500, json={}) if route.request.method == "DELETE" else route.continue_(),
+    )
+    talked.page.evaluate("""() => {
+      const box = document.getElementById("system");
+      box.value = "not saved yet";
+      box.dispatchEvent(new Event("input", { bubbles: true }));
+    }""")
+    row(talked, "First question").get_by_role("button", name="Delete First question").click()
+    expect(dialog(talked).get_by_role("status")).to_contain_text("500")
+    expect(talked.replies).to_have_count(2)
+    saved(talked, lambda session: session["system"] == "not saved yet")
+
+
+def test_what_was_loaded_is_changed_and_saved_without_a_notice(talked, opened):
+    other = tabs(talked, opened)
+    other.box("System message").fill("from the other tab")
+    saved(talked, lambda session: session["system"] == "from the other tab")
+    expect(talked.button("Load it")).to_be_visible()
+    talked.button("Load it").click()
+    expect(talked.box("System message")).to_have_value("from the other tab")
+    talked.box("System message").fill("and on from there")
+    saved(talked, lambda session: session["system"] == "and on from there")
+    talked.page.wait_for_timeout(300)
+    expect(talked.banner).to_be_hidden()
+
+
+def test_load_it_while_a_reply_streams_keeps_what_was_loaded(talked, opened):
+    other = tabs(talked, opened)
+    talked.served.engine.script.hold = 5
+    talked.start("A question that is given up")
+    expect(talked.replies.last.locator("[data-i]")).to_have_count(5)
+    talked.until(lambda: "A question that is given up" in json.dumps(saved(talked)))
+    other.box("System message").fill("from the other tab")
+    saved(talked, lambda session: session["system"] == "from the other tab")
+    nodes = saved(talked)["nodes"]
+    expect(talked.button("Load it")).to_be_visible()
+    talked.button("Load it").click()
+    expect(talked.replies).to_have_count(2)
+    talked.page.wait_for_timeout(1500)
+    assert saved(talked)["nodes"] == nodes

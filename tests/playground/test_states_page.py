@@ -119,16 +119,19 @@ def test_check_32_an_error_before_the_stream_keeps_the_message_and_retrying_work
     expect(playground.questions).to_have_count(1)
 
 
-def test_check_32_what_the_server_refuses_is_told_in_its_words(playground):
-    """As a message that the format cannot take; here a parameter that only the server refuses."""
+def test_check_32_what_the_server_refuses_is_told_in_its_words(serve, opened):
+    """The page does not know which format takes which dialog: here one without a system message."""
+    playground = opened(serve(format="gemma2"))
     playground.allowed.append("400 \\(Bad Request\\)")
-    playground.params(temperature=0.0001)
+    playground.box("System message").fill("Be brief")
     playground.message.fill("Hi")
     playground.message.press("Enter")
-    expect(playground.page.locator("body")).to_contain_text("temperature must be 0, which is greedy, or 0.001 and more")
+    expect(playground.banner).to_contain_text("Gemma 2 has no system message, but the dialog begins with one")
     kept(playground, "Hi")
-    playground.params(temperature=1)
+    assert not playground.ledger.asked
+    playground.box("System message").fill("")
     playground.send("Hi")
+    expect(playground.banner).to_be_hidden()
 
 
 @pytest.mark.parametrize("how", ["engine", "cut", "end", "garbage"])
@@ -276,3 +279,99 @@ def test_a_receipt_can_be_read_where_the_server_wants_a_token(serve, opened):
     with playground.page.expect_popup() as popup:
         playground.replies.last.get_by_role("link", name="receipt").click()
     expect(popup.value.locator("body")).to_contain_text('"dialect": "playground"')
+
+
+def token_dialog(playground):
+    return playground.page.get_by_role("dialog", name="Sign in")
+
+
+def sign_in(playground, token):
+    playground.page.get_by_label("Access token").fill(token)
+    playground.page.keyboard.press("Enter")
+
+
+def test_a_token_that_no_header_can_bear_is_refused_in_the_dialog(serve, opened):
+    playground = opened(serve(token="right"), path=None)
+    playground.allowed.append("401")
+    playground.page.goto(playground.served.url)
+    for token in ("pässwörd", "ключ", "two words"):
+        sign_in(playground, token)
+        expect(token_dialog(playground)).to_contain_text("signs of ASCII only")
+    sign_in(playground, " ")
+    expect(token_dialog(playground)).to_contain_text("Type the token")
+    assert playground.page.evaluate("sessionStorage.length") == 0
+    sign_in(playground, " right ")
+    playground.ready()
+    expect(token_dialog(playground)).to_be_hidden()
+
+
+def test_a_kept_token_that_no_header_can_bear_is_asked_for_again(serve, opened):
+    playground = opened(serve(token="right"), path=None)
+    playground.allowed.append("401")
+    playground.page.add_init_script("sessionStorage.setItem('puna.token', 'ключ')")
+    playground.page.goto(playground.served.url)
+    sign_in(playground, "right")
+    playground.ready()
+
+
+def test_a_dismissed_dialog_comes_back_only_by_the_banner(serve, opened):
+    """The clock is wound forward, past several looks of the page by itself."""
+    playground = opened(serve(token="right"), path=None)
+    playground.allowed.append("401")
+    playground.page.clock.install()
+    playground.page.goto(playground.served.url)
+    expect(token_dialog(playground)).to_be_visible()
+    playground.page.keyboard.press("Escape")
+    expect(playground.button("Sign in", playground.banner)).to_be_visible()
+    playground.message.fill("typed while signed out")
+    with playground.page.expect_response("**/api/info"):
+        playground.page.clock.run_for(11_000)
+    playground.page.wait_for_timeout(200)
+    expect(token_dialog(playground)).to_be_hidden()
+    expect(playground.message).to_be_focused()
+    playground.button("Sign in", playground.banner).click()
+    sign_in(playground, "wrong")
+    expect(token_dialog(playground)).to_contain_text("That token was refused.")
+    sign_in(playground, "right")
+    playground.page.clock.resume()
+    playground.ready()
+    expect(playground.banner).to_be_hidden()
+    playground.until(playground.served.sessions)
+    playground.until(lambda: "typed while signed out" in playground.prompt)
+
+
+def test_where_no_token_helps_none_is_asked_for(served, opened):
+    playground = opened(served, path=None)
+    playground.allowed.append("401")
+    body = {"error": {"code": "unauthorized", "message": "This endpoint wants signed requests.", "wants": "sigv4"}}
+    playground.page.route("**/api/**", lambda route: route.fulfill(status=401, json=body))
+    playground.page.goto(served.url)
+    expect(playground.banner).to_contain_text("This endpoint wants signed requests.")
+    expect(token_dialog(playground)).to_be_hidden()
+    expect(playground.button("Dismiss", playground.banner)).to_be_visible()
+
+
+FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };"
+FORBIDDEN = """for (const name of ['localStorage', 'sessionStorage'])
+  Object.defineProperty(window, name, { get() { throw new DOMException('forbidden', 'SecurityError'); } });"""
+
+
+@pytest.mark.parametrize("script", [FULL, FORBIDDEN], ids=["full", "forbidden"])
+def test_a_browser_that_keeps_nothing_breaks_nothing(serve, opened, script):
+    playground = opened(serve(token="right"), path=None)
+    playground.allowed.append("401")
+    playground.page.add_init_script(script)
+    playground.page.goto(playground.served.url)
+    sign_in(playground, "right")
+    playground.ready()
+    playground.page.locator("#theme").click()
+    playground.message.fill("a draft")
+    playground.until(
+        lambda: [
+            entry
+            for entry in playground.served.sessions()
+            if playground.served.saved(entry["id"])["draft"] == "a draft"
+        ]
+    )
+    playground.send("Tell me a story")
+    assert not playground.banner.is_visible()

@@ -11,13 +11,49 @@ export class ApiError extends Error {
   }
 }
 
+/** A storage of the browser that never throws: it may be forbidden or full, or hold what is no JSON. */
+function safe(area) {
+  const attempt = (act, otherwise) => {
+    try {
+      return act();
+    } catch {
+      return otherwise;
+    }
+  };
+  return {
+    /** The text under a name; null where there is none. */
+    get: (name) => attempt(() => area().getItem(name), null),
+    /** The value under a name; null where there is none that can be read. */
+    json: (name) => attempt(() => JSON.parse(area().getItem(name)), null),
+    /** Keeps a text, or, with null, keeps none any more; gives whether that went well. */
+    set: (name, text) => attempt(() => (text === null ? area().removeItem(name) : area().setItem(name, text), true), false),
+  };
+}
+
+/** What outlives the tab. */
+export const local = safe(() => localStorage);
+const tab = safe(() => sessionStorage);
+
+/** Whether a header can bear this token. */
+export const usable = (text) => /^[!-~]+$/.test(text ?? "");
+
+let token = usable(tab.get(TOKEN)) ? tab.get(TOKEN) : null; // here too, where the browser keeps nothing
+
 /** Whether requests bear a token. */
-export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
+export const hasToken = () => token !== null;
 
 let login = null;
 let onReach = () => {};
 
-let dismissed = false; // the person gave up: what the page asks by itself does not ask them again
+let dismissed = false; // the person gave up, and is not asked again until they want to be
+
+/** Whether the person was asked for a token and gave none. */
+export const signedOut = () => dismissed;
+
+/** From now on the next request that wants a token asks for it again. */
+export function askAgain() {
+  dismissed = false;
+}
 
 /** `ask(refused)` opens the dialog for the token and gives it, or null when the person gave up. refused: one was sent and was wrong. */
 export function askTokenWith(ask) {
@@ -33,11 +69,11 @@ const offline = () => new ApiError("offline", "The server does not answer.", { r
 const broken = () => new ApiError("broken", "The stream ended before the reply did.", { retryable: true });
 const invalid = (line) => new ApiError("invalid", `The server sent a line that is no JSON: ${line.slice(0, 60)}`, { retryable: true });
 
-/** Sends one request and gives the response; asks once for a token where the server wants one. */
+/** Sends one request and gives the response; asks for a token where the server wants one, unless the person gave up. */
 async function request(method, path, { body, signal, keepalive = false } = {}) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
-  const token = sessionStorage.getItem(TOKEN);
-  if (token) headers.Authorization = `Bearer ${token}`;
+  const sent = token;
+  const headers = new Headers(body === undefined ? {} : { "Content-Type": "application/json" });
+  if (sent !== null) headers.set("Authorization", `Bearer ${sent}`);
   const text = body === undefined ? undefined : JSON.stringify(body);
   let response;
   try {
@@ -49,15 +85,18 @@ async function request(method, path, { body, signal, keepalive = false } = {}) {
   }
   onReach(true);
   if (response.ok) return response;
-  if (response.status === 401 && login && (await wantsToken(response)) && (method !== "GET" || !dismissed)) {
-    const given = await login(token !== null);
-    dismissed = !given;
-    if (given) {
-      sessionStorage.setItem(TOKEN, given);
-      return request(method, path, { body, signal, keepalive });
-    }
+  if (response.status === 401 && login && (await wantsToken(response))) {
+    if (token === sent && !dismissed) await signIn(sent !== null);
+    if (token !== sent && token !== null) return request(method, path, { body, signal, keepalive });
   }
   throw await refusal(response);
+}
+
+async function signIn(refused) {
+  const given = await login(refused);
+  dismissed = given === null;
+  token = given;
+  tab.set(TOKEN, given);
 }
 
 /** Whether a token would help: a page cannot sign, where that is wanted. */

@@ -1,6 +1,6 @@
 /** Wires the page: header, composer, banner, side panels, the session's address and its saving. */
 
-import { askTokenWith, get, put } from "./api.js";
+import { askAgain, askTokenWith, get, local, put, signedOut, usable } from "./api.js";
 import { mount as mountAnatomy } from "./anatomy.js";
 import * as budget from "./budget.js";
 import * as chat from "./chat.js";
@@ -41,7 +41,7 @@ const once = (load) => {
 
 const sessions = once(async () => {
   const module = await import("./sessions.js");
-  module.init({ dialog: byId("sessions-dialog"), store, forget, recall });
+  module.init({ dialog: byId("sessions-dialog"), store, forget, recall, settled });
   return module;
 });
 
@@ -88,7 +88,7 @@ function toggleTheme() {
   const system = dark.matches ? "dark" : "light";
   const next = (theme === "auto" ? system : theme) === "dark" ? "light" : "dark";
   dispatch({ type: "theme", theme: next === system ? "auto" : next });
-  localStorage.setItem("puna.theme", store.get().theme);
+  local.set("puna.theme", store.get().theme);
 }
 
 function drawHeader({ info, mode, status, theme, heat }) {
@@ -107,8 +107,21 @@ function drawBanner(shown) {
   el.className = shown?.kind ?? "";
   if (!shown) return el.replaceChildren();
   const { text, action, kind } = shown;
-  const button = action ?? (kind === "error" || kind === "notice" ? { label: "Dismiss", run: () => clearBanner(kind) } : null);
-  if (el.firstChild?.textContent !== text) el.replaceChildren(h("span", {}, text), ...(button ? [h("button", { type: "button", onclick: button.run }, button.label)] : []));
+  const button = action ?? ownAction(kind);
+  const same = el.firstChild?.textContent === text && el.querySelector("button")?.textContent === button?.label;
+  if (!same) el.replaceChildren(h("span", {}, text), ...(button ? [h("button", { type: "button", onclick: button.run }, button.label)] : []));
+}
+
+function ownAction(kind) {
+  if (kind === "error" && signedOut()) return { label: "Sign in", run: signIn };
+  return kind === "error" || kind === "notice" ? { label: "Dismiss", run: () => clearBanner(kind) } : null;
+}
+
+/** After the dialog was dismissed it comes again only by this. */
+async function signIn() {
+  askAgain();
+  clearBanner("error");
+  if (await refreshInfo()) backAgain();
 }
 
 // --- composer --------------------------------------------------------------------------------------------------------
@@ -169,13 +182,17 @@ let asking = null;
 function askToken(refused) {
   asking ??= new Promise((resolve) => {
     const dialog = byId("token-dialog");
-    const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true, pattern: "[!-~]+", title: "A token has letters and digits of ASCII, and no spaces." });
-    const form = h("form", {}, h("label", { for: "token" }, "Access token"), field, h("p", { class: "hint" }, `${refused ? "That token was refused. " : ""}The server wants a token. It is kept until this tab is closed.`), h("p", { class: "row end" }, h("button", { type: "submit", class: "primary" }, "Sign in")));
+    const field = h("input", { type: "password", id: "token", autocomplete: "off", "aria-describedby": "token-note" });
+    const note = h("p", { class: "note", id: "token-note", role: "alert" }, refused ? "That token was refused." : "");
+    const hint = h("p", { class: "hint" }, "The server wants a token. It is kept until this tab is closed.");
+    const form = h("form", {}, h("label", { for: "token" }, "Access token"), field, note, hint, h("p", { class: "row end" }, h("button", { type: "submit", class: "primary" }, "Sign in")));
     let given = null;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      given = field.value;
-      dialog.close();
+      const token = field.value.trim();
+      if (!usable(token)) return (note.textContent = token ? "A token has letters, digits and signs of ASCII only, and no spaces." : "Type the token.");
+      given = token;
+      return dialog.close();
     });
     dialog.addEventListener("close", () => ((asking = null), resolve(given)), { once: true });
     dialog.replaceChildren(dialogHead("Sign in", "token-title", dialog), form);
@@ -223,7 +240,7 @@ function drawAnatomy(view, { anatomy, mode }) {
 
 let saveTimer = 0;
 let saving = Promise.resolve();
-let unsaved = false; // since the server was away
+let unsaved = false; // since the server was away, or wanted a token
 const channel = new BroadcastChannel("puna");
 
 function initSaving() {
@@ -244,17 +261,13 @@ function leave() {
 }
 
 function keepDraft({ id, draft }) {
-  try {
-    if (draft) localStorage.setItem(draftKey(id), draft);
-    else localStorage.removeItem(draftKey(id));
-  } catch {
-    // The browser's storage is full or forbidden; the server has the draft a second later.
-  }
+  // Where it cannot be kept, no older one may be restored over what the server has a second later.
+  if (!local.set(draftKey(id), draft || null)) local.set(draftKey(id), null);
 }
 
 /** What was typed and neither sent nor saved, as when the browser crashed. */
 function restoreDraft({ id, draft }) {
-  const kept = localStorage.getItem(draftKey(id));
+  const kept = local.get(draftKey(id));
   if (kept && kept !== draft) dispatch({ type: "set", patch: { draft: kept } });
 }
 
@@ -274,56 +287,86 @@ function flush(leaving = false) {
 }
 
 const gone = new Set(); // sessions that were deleted, and must not come back by a save that was under way
-let loads = 0; // of the session that is open already: what was to be saved before is no longer what anyone wants
+const drops = new Map(); // session -> how often what was to be saved of it was given up
+const dropsOf = (id) => drops.get(id) ?? 0;
+
+function unschedule() {
+  clearTimeout(saveTimer);
+  saveTimer = 0;
+}
+
+/** Gives up what of a session waits to be saved. */
+function drop(id) {
+  drops.set(id, dropsOf(id) + 1);
+  if (id === store.get().session.id) unschedule();
+}
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Ends the run that is on; when this resolves, what had come of it is in the session. */
+async function ended() {
+  const end = performance.now() + SAVE;
+  for (stop(); running() && performance.now() < end; ) await pause(10);
+  await pause(0);
+}
+
+/** When this resolves, all that could be saved is saved. */
+async function settled() {
+  flush();
+  await saving;
+}
 
 /** Before a session is deleted: nothing of it is under way, and nothing will be saved. */
 async function forget(id) {
   gone.add(id);
   if (id === store.get().session.id) {
-    if (running()) stop();
-    clearTimeout(saveTimer);
-    saveTimer = 0;
+    if (running()) await ended();
+    unschedule();
   }
   await saving;
 }
 
-/** After the deletion: the other tabs hear of it; or, where it failed or was undone, the session may be saved again. */
-function recall(id, deleted) {
-  if (deleted) channel.postMessage({ id, deleted });
-  else gone.delete(id);
+/** What became of it: "deleted", as the other tabs hear; "back", after Undo; "kept", where it could not be deleted. */
+function recall(id, what) {
+  if (what !== "deleted") gone.delete(id);
+  if (what === "deleted") local.set(draftKey(id), null);
+  if (what !== "kept") channel.postMessage({ id, deleted: what === "deleted" });
+  else if (id === store.get().session.id) saveSoon({ id });
 }
 
 /** One save after the other, so that each has the revision that the one before it made. */
 function save(session, keepalive) {
-  const load = loads;
+  const before = dropsOf(session.id);
+  const dropped = () => before !== dropsOf(session.id);
   saving = saving.then(async () => {
-    if (gone.has(session.id) || load !== loads) return;
+    if (gone.has(session.id) || dropped()) return;
     const now = store.get().session;
     const revision = now.id === session.id ? now.revision : session.revision;
     try {
       const saved = await put(`/api/sessions/${session.id}`, { ...session, revision }, keepalive);
-      if (store.get().session.id === session.id) dispatch({ type: "set", patch: { revision: saved.revision } });
+      if (store.get().session.id === session.id && !dropped()) dispatch({ type: "set", patch: { revision: saved.revision } });
       if (saved.overwrote) banner("notice", "Another tab had changed this session too; what this tab shows has been saved over it.");
       channel.postMessage({ id: session.id });
     } catch (error) {
-      if (error.code === "offline") unsaved = true;
-      else banner("error", `This session is not saved: ${error.message}`);
+      unsaved ||= error.code === "offline" || error.status === 401;
+      if (error.code !== "offline") banner("error", `This session is not saved: ${error.message}`);
     }
   });
 }
 
 function changedElsewhere({ id, deleted }) {
+  if (deleted) drop(id);
   if (deleted) return banner("notice", "This session was deleted in another tab. What this tab shows is saved again when you change it.");
   return banner("notice", "This session has been changed in another tab.", { label: "Load it", run: () => open(id) });
 }
 
-/** To another session: the one that is left is saved first. */
+/** To another session: the one that is left is saved first. To the same one, loaded again: what was there is given up. */
 function moved(previous, { session }) {
   if (running()) stop();
-  if (previous.session.id === session.id) loads += 1;
+  if (previous.session.id === session.id) drop(session.id);
   else if (saveTimer) save(previous.session, false);
-  clearTimeout(saveTimer);
-  saveTimer = 0;
+  unschedule();
+  gone.delete(session.id); // it may have been deleted here and saved again by another tab
   restoreDraft(session);
   history.replaceState(null, "", session.nodes.length || session.revision ? `#s=${session.id}` : location.pathname);
   clearBanner("notice");
@@ -339,9 +382,15 @@ function backAgain() {
 const idInUrl = () => /^#s=([a-z0-9-]{1,64})$/.exec(location.hash)?.[1];
 
 async function open(id) {
+  const again = id === store.get().session.id;
+  if (again && running()) await ended();
+  if (again) drop(id);
+  await saving; // or what is got could be older than what is saved a moment later
   try {
     dispatch({ type: "load", session: await get(`/api/sessions/${id}`) });
   } catch (error) {
+    if (again && error.status === 404) return changedElsewhere({ id, deleted: true });
+    if (again) saveSoon({ id });
     if (error.code === "offline") return undefined; // tried again when it is back; an empty one would be saved over it
     if (error.status !== 404) return banner("error", error.message);
     dispatch({ type: "load", session: { ...emptySession(defaults(store.get().info)), id } });

@@ -1,5 +1,6 @@
 /** Sampling: a range and a number kept equal for each parameter of /api/info, presets, and stop sequences as chips. */
 
+import { local } from "./api.js";
 import { byId, h } from "./dom.js";
 import { say } from "./run.js";
 import { defaults, store } from "./store.js";
@@ -11,7 +12,6 @@ const rows = new Map();
 
 const params = () => store.get().session.params;
 const set = (patch) => store.dispatch({ type: "params", patch });
-const saved = () => JSON.parse(localStorage.getItem(SAVED) ?? "[]");
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** Draws the sampling section and keeps it in step with the store. */
@@ -116,10 +116,16 @@ function commit(number, param, note) {
     note.textContent = `${param.label} wants a number.`;
   } else if (!fits(value, param)) {
     const legal = clamped(value, param);
-    note.textContent = `${param.label} is ${whole(param) ? "a whole number " : ""}from ${param.min} to ${param.max}; set to ${legal}.`;
+    note.textContent = `${param.label} is ${rangeOf(param)}; set to ${legal}.`;
     number.value = shown(legal);
     set({ [param.name]: legal });
   }
+}
+
+function rangeOf({ name, min, max, step }) {
+  const { least_temperature: least } = store.get().info?.limits ?? {};
+  if (name === "temperature" && least > min) return `${min}, or from ${least} to ${max}`;
+  return `${whole({ step }) ? "a whole number " : ""}from ${min} to ${max}`;
 }
 
 function neutral() {
@@ -130,6 +136,28 @@ function neutral() {
 }
 
 // --- presets ---------------------------------------------------------------------------------------------------------
+
+/** The presets as the browser keeps them; what is none is left out, whoever wrote it there. */
+function kept() {
+  const list = local.json(SAVED);
+  return Array.isArray(list) ? list.filter((preset) => typeof preset?.name === "string" && typeof preset.params === "object" && preset.params) : [];
+}
+
+/** The person's presets, as far as this server takes what they set. */
+const saved = () => kept().map(({ name, params: wanted }) => ({ name, params: legal(wanted) }));
+
+function legal(wanted) {
+  const good = {};
+  for (const param of store.get().info?.params ?? []) {
+    const value = wanted[param.name];
+    if (typeof value === "number") good[param.name] = clamped(value, param);
+    else if (value === null && param.name === "seed") good.seed = null;
+  }
+  if (Array.isArray(wanted.stop)) good.stop = wanted.stop.reduce((list, text) => (typeof text === "string" && text && !refusedStop(list, text) ? [...list, text] : list), []);
+  return good;
+}
+
+const keep = (list) => local.set(SAVED, JSON.stringify(list));
 
 function presets() {
   return [...(store.get().info?.presets ?? []), ...saved()];
@@ -176,15 +204,16 @@ function drawDelete() {
 }
 
 function deletePreset() {
-  localStorage.setItem(SAVED, JSON.stringify(saved().filter(({ name }) => name !== chosen)));
+  if (!keep(kept().filter(({ name }) => name !== chosen))) return say("This browser's storage is full or forbidden: the preset is not deleted.");
   rechoose();
   draw(store.get().session);
-  byId("preset").focus();
+  return byId("preset").focus();
 }
 
 function askName() {
   const field = h("input", { type: "text", "aria-label": "Preset name", placeholder: "Preset name", maxlength: "60" });
-  const form = h("form", { class: "row preset-form" }, field, h("button", { type: "submit", class: "quiet" }, "Save"));
+  const note = h("p", { class: "note", role: "status" });
+  const form = h("form", { class: "preset-form" }, h("div", { class: "row" }, field, h("button", { type: "submit", class: "quiet" }, "Save")), note);
   const close = () => {
     form.remove();
     byId("preset-save").focus();
@@ -192,22 +221,26 @@ function askName() {
   form.addEventListener("keydown", (event) => event.key === "Escape" && (close(), event.stopPropagation()));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (savePreset(field.value.trim())) close();
+    note.textContent = savePreset(field.value.trim());
+    if (!note.textContent) close();
   });
+  field.addEventListener("input", () => (note.textContent = ""));
   byId("preset-save").parentElement.parentElement.querySelector(".preset-form")?.remove();
   byId("preset-save").parentElement.after(form);
   field.focus();
 }
 
+/** Saves what is set under a name; gives why that is not possible, nothing where it is done. */
 function savePreset(name) {
-  if (!name || store.get().info.presets.some((preset) => preset.name === name)) return false;
-  const others = saved().filter((preset) => preset.name !== name);
-  localStorage.setItem(SAVED, JSON.stringify([...others, { name, params: params() }]));
+  if (!name) return "A preset wants a name.";
+  if (store.get().info.presets.some((preset) => preset.name === name)) return `${name} is a preset of the server; choose another name.`;
+  const others = kept().filter((preset) => preset.name !== name);
+  if (!keep([...others, { name, params: params() }])) return "This browser's storage is full or forbidden: the preset is not saved.";
   chosen = name;
   fillPresets();
   draw(store.get().session);
   say(`Preset ${name} saved`);
-  return true;
+  return "";
 }
 
 // --- stop sequences --------------------------------------------------------------------------------------------------
@@ -225,25 +258,30 @@ function stopField() {
     addStop(input);
   });
   input.addEventListener("change", () => addStop(input));
-  return h("div", { class: "field" }, h("label", { for: "stop" }, "Stop sequences"), h("ul", { class: "stops", id: "stops", "aria-label": "Stop sequences set" }), input);
+  input.addEventListener("input", () => noteStop(""));
+  const note = h("p", { class: "note", role: "status", id: "stop-note" });
+  return h("div", { class: "field" }, h("label", { for: "stop" }, "Stop sequences"), h("ul", { class: "stops", id: "stops", "aria-label": "Stop sequences set" }), input, note);
 }
 
 function addStop(input) {
   const text = unescaped(input.value);
   const stop = params().stop ?? [];
+  const fresh = text && !stop.includes(text);
+  const why = fresh ? refusedStop(stop, text) : "";
+  noteStop(why);
+  if (why) return; // the text stays, so that it can be made shorter
   input.value = "";
-  if (!text || stop.includes(text)) return;
-  const why = refusedStop(stop, text);
-  if (!why) return setStop([...stop, text]);
-  byId("param-help").textContent = why;
-  say(why);
+  if (fresh) setStop([...stop, text]);
 }
+
+const noteStop = (text) => (byId("stop-note").textContent = text);
 
 /** Why a stop sequence cannot be added; empty where it can. */
 function refusedStop(stop, text) {
   const { stops, stop_characters: most } = store.get().info?.limits ?? {};
   if (stop.length >= stops) return `There are ${stops} stop sequences, which is the most; remove one first.`;
-  return text.length > most ? `A stop sequence has at most ${most} characters, and this one has ${text.length}.` : "";
+  const { length } = [...text];
+  return length > most ? `A stop sequence has at most ${most} characters, and this one has ${length}.` : "";
 }
 
 const setStop = (stop) => set({ stop });
@@ -252,6 +290,7 @@ function drawChips(stop) {
   const list = byId("stops");
   if (list.dataset.shown === JSON.stringify(stop)) return;
   list.dataset.shown = JSON.stringify(stop);
+  noteStop("");
   list.hidden = stop.length === 0;
   list.replaceChildren(...stop.map((text) => h("li", { class: "stop-chip" }, h("code", {}, escaped(text)), removeChip(text))));
 }

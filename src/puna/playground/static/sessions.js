@@ -8,7 +8,7 @@ import { newId, store } from "./store.js";
 const SEARCH_MS = 150;
 
 let dialog = null;
-let saving = null; // {forget(id), recall(id, deleted)}: of the saves of the session that is open
+let saving = null; // {settled(), forget(id), recall(id, what)}: of the saves of the session that is open
 let asked = 0;
 let timer = 0;
 const parts = {};
@@ -91,6 +91,7 @@ function facts({ turns, changed }, here) {
 }
 
 async function openSession(id) {
+  await saving.settled();
   const session = await attempt(() => get(where(id)));
   if (session === false) return;
   store.dispatch({ type: "load", session });
@@ -154,21 +155,26 @@ async function remove(entry) {
   const open = entry.id === store.get().session.id;
   await saving.forget(entry.id);
   const session = open ? store.get().session : await attempt(() => get(where(entry.id)));
-  if (session === false) return saving.recall(entry.id, false);
+  if (session === false) return saving.recall(entry.id, "kept");
   if (open) store.dispatch({ type: "fresh" }); // before the deletion, so that nothing more of it is saved
   await saving.forget(entry.id);
-  const done = await attempt(() => del(where(entry.id)));
-  saving.recall(entry.id, done !== false);
-  if (done === false) return open ? store.dispatch({ type: "load", session }) : undefined;
+  const done = await attempt(() => del(where(entry.id)).catch(unlessGone));
+  if (done === false && open) store.dispatch({ type: "load", session });
+  saving.recall(entry.id, done === false ? "kept" : "deleted");
+  if (done === false) return undefined;
   await refresh();
   say(`Deleted “${titleOf(entry)}”.`, () => undelete(session, open));
   return parts.note.querySelector("button").focus();
 }
 
+function unlessGone(error) {
+  if (error.status !== 404) throw error; // it was deleted in another tab, which is as well
+}
+
 async function undelete(session, open) {
   const back = await attempt(() => put(where(session.id), { ...session, revision: 0 }));
   if (back === false) return;
-  saving.recall(session.id, false);
+  saving.recall(session.id, "back");
   if (open) store.dispatch({ type: "load", session: { ...session, revision: back.revision } });
   say(`“${titleOf(session)}” is back.`);
   await refresh();
