@@ -1,29 +1,26 @@
-/** Wires the page: header, composer, banner, side panels, the session's address and its saving. */
+/** Wires the page: header, composer, banner, dialogs, side panels and keys. */
 
-import { askAgain, askTokenWith, get, local, put, signedOut, usable } from "./api.js";
+import { askAgain, askTokenWith, local, signedOut, usable } from "./api.js";
 import { mount as mountAnatomy } from "./anatomy.js";
 import * as budget from "./budget.js";
 import * as chat from "./chat.js";
 import * as compare from "./compare.js";
 import * as context from "./context.js";
 import { byId, copyButton, dialogHead, h, setValue } from "./dom.js";
-import * as keys from "./keys.js";
 import * as params from "./params.js";
 import * as raw from "./raw.js";
 import { banner, clearBanner, refreshInfo, running, say, stop, watch } from "./run.js";
-import { defaults, emptySession, store } from "./store.js";
+import * as saving from "./saving.js";
+import { store } from "./store.js";
 import * as tokens from "./tokens.js";
 
 const TOAST = 8000; // milliseconds in which a deletion can be undone
 const LATER = 3000; // milliseconds after the start at which what is rarely used is fetched too, lest the server is away when it is wanted
-const SAVE = 1000; // milliseconds between a change and its saving
 const MODES = { chat, compare, raw };
 const SEND_LABEL = { chat: "Send", compare: "Run all", raw: "Send" };
 const GROWING = new Set(["ask", "answer", "edit", "load", "fresh"]); // after these, undoing a deletion would lose something
-const CONTENT = ["nodes", "raw", "system", "context", "examples", "title", "only", "policy", "params", "leaf", "draft", "mode"];
 
 const dispatch = store.dispatch;
-const draftKey = (id) => `puna.draft.${id}`;
 const narrow = matchMedia("(max-width: 1000px)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -41,7 +38,7 @@ const once = (load) => {
 
 const sessions = once(async () => {
   const module = await import("./sessions.js");
-  module.init({ dialog: byId("sessions-dialog"), store, forget, recall, settled });
+  module.init({ dialog: byId("sessions-dialog") });
   return module;
 });
 
@@ -70,7 +67,7 @@ function initHeader() {
   for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => setMode(button.dataset.mode));
   byId("sessions-open").addEventListener("click", openSessions);
   byId("export-open").addEventListener("click", openExport);
-  byId("keys-open").addEventListener("click", keys.openHelp);
+  byId("keys-open").addEventListener("click", openHelp);
   byId("theme").addEventListener("click", toggleTheme);
   byId("heat").addEventListener("change", (event) => dispatch({ type: "heat", heat: event.target.checked }));
   copyButton(byId("copy-prompt"), () => store.get().anatomy?.prompt ?? "");
@@ -121,7 +118,7 @@ function ownAction(kind) {
 async function signIn() {
   askAgain();
   clearBanner("error");
-  if (await refreshInfo()) backAgain();
+  if (await refreshInfo()) saving.backAgain();
 }
 
 // --- composer --------------------------------------------------------------------------------------------------------
@@ -236,191 +233,73 @@ function drawAnatomy(view, { anatomy, mode }) {
   byId("findings").replaceChildren(h("h3", {}, `Findings (${findings.length})`), h("ul", { "aria-label": "Prompt findings" }, findings.map((text) => h("li", {}, text))));
 }
 
-// --- the session: its address, its file, its draft -------------------------------------------------------------------
+// --- keys ------------------------------------------------------------------------------------------------------------
 
-let saveTimer = 0;
-let saving = Promise.resolve();
-let unsaved = false; // since the server was away, or wanted a token
-const channel = new BroadcastChannel("puna");
+const focusMessage = () => byId("message").focus();
+const openHelp = () => byId("keys-dialog").showModal();
+const regenerate = () => store.get().mode === "chat" && chat.regenerate();
 
-function initSaving() {
-  store.subscribe((state, previous, action) => {
-    if (action.type === "load" || action.type === "fresh") return moved(previous, state);
-    if (CONTENT.every((name) => state.session[name] === previous.session[name]) || action.type === "info") return undefined;
-    if (state.session.draft !== previous.session.draft) keepDraft(state.session);
-    return saveSoon(state.session);
-  });
-  document.addEventListener("visibilitychange", () => document.hidden && leave());
-  window.addEventListener("pagehide", leave);
-  channel.addEventListener("message", ({ data }) => data.id === store.get().session.id && changedElsewhere(data));
+/**
+ * Every shortcut once, for the handler and the help. keys: as shown. match: [key, modifiers] where it is handled here, else
+ * another part of the page does.
+ * field: whether it also works while a field has the focus; "empty": only where that field is empty.
+ */
+const KEYS = [
+  { group: "Message", keys: "Enter", text: "Send" },
+  { group: "Message", keys: "Shift+Enter", text: "New line" },
+  { group: "Message", keys: "/", text: "Go to the message", match: ["/"], act: focusMessage },
+  { group: "Reply", keys: "Esc", text: "Close the popover, else stop", match: ["Escape"], field: true, act: stop },
+  { group: "Reply", keys: "Ctrl+Enter", text: "Regenerate", match: ["Enter", "ctrl"], field: true, act: regenerate },
+  { group: "Reply", keys: "Alt+←", text: "Previous version", match: ["ArrowLeft", "alt"], field: "empty", act: () => chat.stepVersion(-1) },
+  { group: "Reply", keys: "Alt+→", text: "Next version", match: ["ArrowRight", "alt"], field: "empty", act: () => chat.stepVersion(1) },
+  { group: "Page", keys: "Alt+1", text: "Chat", match: ["1", "alt"], field: true, act: () => setMode("chat") },
+  { group: "Page", keys: "Alt+2", text: "Compare", match: ["2", "alt"], field: true, act: () => setMode("compare") },
+  { group: "Page", keys: "Alt+3", text: "Raw", match: ["3", "alt"], field: true, act: () => setMode("raw") },
+  { group: "Page", keys: "Ctrl+K", text: "Sessions", match: ["k", "ctrl"], field: true, act: openSessions },
+  { group: "Page", keys: "Ctrl+Shift+E", text: "Export", match: ["e", "ctrl shift"], field: true, act: openExport },
+  { group: "Page", keys: "Ctrl+Shift+P", text: "Show or hide probabilities", match: ["p", "ctrl shift"], field: true, act: () => dispatch({ type: "heat" }) },
+  { group: "Page", keys: "?", text: "This help", match: ["?"], act: openHelp },
+  { group: "Tokens", keys: "← →", text: "Previous, next token" },
+  { group: "Tokens", keys: "↑ ↓", text: "Line above, below" },
+  { group: "Tokens", keys: "Home End", text: "First, last token" },
+  { group: "Tokens", keys: "Enter", text: "Pin the alternatives" },
+  { group: "Setup", keys: "Backspace", text: "Reset a changed parameter, on its name" },
+  { group: "Setup", keys: "Enter", text: "Add a stop sequence" },
+  { group: "Editing a message", keys: "Ctrl+Enter", text: "Save as another version" },
+  { group: "Editing a message", keys: "Esc", text: "Cancel" },
+];
+
+function drawHelp(dialog) {
+  const entry = ({ keys, text }) => h("div", { class: "keys-entry" }, h("dt", {}, h("kbd", {}, keys)), h("dd", {}, text));
+  const section = (name) => h("section", {}, h("h3", {}, name), h("dl", {}, KEYS.filter(({ group }) => group === name).map(entry)));
+  const groups = [...new Set(KEYS.map(({ group }) => group))];
+  dialog.replaceChildren(dialogHead("Keyboard shortcuts", "keys-title", dialog), h("div", { class: "keys" }, groups.map(section)));
 }
 
-function leave() {
-  chat.checkpoint();
-  flush(true);
-}
-
-function keepDraft({ id, draft }) {
-  // Where it cannot be kept, no older one may be restored over what the server has a second later.
-  if (!local.set(draftKey(id), draft || null)) local.set(draftKey(id), null);
-}
-
-/** What was typed and neither sent nor saved, as when the browser crashed. */
-function restoreDraft({ id, draft }) {
-  const kept = local.get(draftKey(id));
-  if (kept && kept !== draft) dispatch({ type: "set", patch: { draft: kept } });
-}
-
-function saveSoon({ id }) {
-  const hash = `#s=${id}`;
-  if (location.hash !== hash) history.replaceState(null, "", hash);
-  clearTimeout(saveTimer);
-  saveTimer = setTimeout(flush, SAVE);
-}
-
-/** Saves now what waits to be saved. */
-function flush(leaving = false) {
-  if (!saveTimer) return;
-  clearTimeout(saveTimer);
-  saveTimer = 0;
-  save(store.get().session, leaving === true);
-}
-
-const gone = new Set(); // sessions that were deleted, and must not come back by a save that was under way
-const drops = new Map(); // session -> how often what was to be saved of it was given up
-const dropsOf = (id) => drops.get(id) ?? 0;
-
-function unschedule() {
-  clearTimeout(saveTimer);
-  saveTimer = 0;
-}
-
-/** Gives up what of a session waits to be saved. */
-function drop(id) {
-  drops.set(id, dropsOf(id) + 1);
-  if (id === store.get().session.id) unschedule();
-}
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Ends the run that is on; when this resolves, what had come of it is in the session. */
-async function ended() {
-  const end = performance.now() + SAVE;
-  for (stop(); running() && performance.now() < end; ) await pause(10);
-  await pause(0);
-}
-
-/** When this resolves, all that could be saved is saved. */
-async function settled() {
-  flush();
-  await saving;
-}
-
-/** Before a session is deleted: nothing of it is under way, and nothing will be saved. */
-async function forget(id) {
-  gone.add(id);
-  if (id === store.get().session.id) {
-    if (running()) await ended();
-    unschedule();
-  }
-  await saving;
-}
-
-/** What became of it: "deleted", as the other tabs hear; "back", after Undo; "kept", where it could not be deleted. */
-function recall(id, what) {
-  if (what !== "deleted") gone.delete(id);
-  if (what === "deleted") local.set(draftKey(id), null);
-  if (what !== "kept") channel.postMessage({ id, deleted: what === "deleted" });
-  else if (id === store.get().session.id) saveSoon({ id });
-}
-
-/** One save after the other, so that each has the revision that the one before it made. */
-function save(session, keepalive) {
-  const before = dropsOf(session.id);
-  const dropped = () => before !== dropsOf(session.id);
-  saving = saving.then(async () => {
-    if (gone.has(session.id) || dropped()) return;
-    const now = store.get().session;
-    const revision = now.id === session.id ? now.revision : session.revision;
-    try {
-      const saved = await put(`/api/sessions/${session.id}`, { ...session, revision }, keepalive);
-      if (store.get().session.id === session.id && !dropped()) dispatch({ type: "set", patch: { revision: saved.revision } });
-      if (saved.overwrote) banner("notice", "Another tab had changed this session too; what this tab shows has been saved over it.");
-      channel.postMessage({ id: session.id });
-    } catch (error) {
-      unsaved ||= error.code === "offline" || error.status === 401;
-      if (error.code !== "offline") banner("error", `This session is not saved: ${error.message}`);
-    }
+function initKeys() {
+  drawHelp(byId("keys-dialog"));
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
+    const entry = KEYS.find(({ match }) => match && matches(match, event));
+    if (!entry || !allowed(entry, event.target)) return;
+    if (entry.act === stop && document.querySelector(":popover-open")) return;
+    event.preventDefault();
+    entry.act();
   });
 }
 
-function changedElsewhere({ id, deleted }) {
-  if (deleted) drop(id);
-  if (deleted) return banner("notice", "This session was deleted in another tab. What this tab shows is saved again when you change it.");
-  return banner("notice", "This session has been changed in another tab.", { label: "Load it", run: () => open(id) });
+function matches([key, modifiers = ""], event) {
+  const shift = modifiers.includes("shift") === event.shiftKey || key === "?" || key === "/"; // where these keys lie differs
+  const same = event.key.toLowerCase() === key.toLowerCase() || (modifiers === "alt" && event.code === `Digit${key}`);
+  return same && shift && modifiers.includes("ctrl") === (event.ctrlKey || event.metaKey) && modifiers.includes("alt") === event.altKey;
 }
 
-/** To another session: the one that is left is saved first. To the same one, loaded again: what was there is given up. */
-function moved(previous, { session }) {
-  if (running()) stop();
-  if (previous.session.id === session.id) drop(session.id);
-  else if (saveTimer) save(previous.session, false);
-  unschedule();
-  gone.delete(session.id); // it may have been deleted here and saved again by another tab
-  restoreDraft(session);
-  history.replaceState(null, "", session.nodes.length || session.revision ? `#s=${session.id}` : location.pathname);
-  clearBanner("notice");
-}
-
-function backAgain() {
-  budget.schedule();
-  openNamed();
-  if (unsaved) saveSoon(store.get().session);
-  unsaved = false;
-}
-
-const idInUrl = () => /^#s=([a-z0-9-]{1,64})$/.exec(location.hash)?.[1];
-
-async function open(id) {
-  const again = id === store.get().session.id;
-  if (again && running()) await ended();
-  if (again) drop(id);
-  await saving; // or what is got could be older than what is saved a moment later
-  try {
-    dispatch({ type: "load", session: await get(`/api/sessions/${id}`) });
-  } catch (error) {
-    if (again && error.status === 404) return changedElsewhere({ id, deleted: true });
-    if (again) saveSoon({ id });
-    if (error.code === "offline") return undefined; // tried again when it is back; an empty one would be saved over it
-    if (error.status !== 404) return banner("error", error.message);
-    dispatch({ type: "load", session: { ...emptySession(defaults(store.get().info)), id } });
-  }
-  restoreDraft(store.get().session);
-  return undefined;
-}
-
-/** Opens the session that the address names, unless it is open. */
-async function openNamed() {
-  const id = idInUrl();
-  if (id && id !== store.get().session.id) await open(id);
+function allowed({ field = false }, target) {
+  const inField = target.matches?.("textarea, select, input:not([type=checkbox], [type=range])");
+  return !inField || field === true || (field === "empty" && target.value === "");
 }
 
 // --- start -----------------------------------------------------------------------------------------------------------
-
-function initKeys() {
-  keys.init({
-    composer: () => byId("message").focus(),
-    regenerate: () => store.get().mode === "chat" && chat.regenerate(),
-    previous: () => chat.stepVersion(-1),
-    next: () => chat.stepVersion(1),
-    chat: () => setMode("chat"),
-    compare: () => setMode("compare"),
-    raw: () => setMode("raw"),
-    sessions: openSessions,
-    export: openExport,
-    heat: () => dispatch({ type: "heat" }),
-  });
-}
 
 async function begin() {
   askTokenWith(askToken);
@@ -442,13 +321,11 @@ async function begin() {
   });
   drawHeader(store.get());
   drawComposer(store.get());
-  watch(backAgain);
-  if (!narrow.matches) byId("message").focus();
+  watch(saving.backAgain);
+  if (!narrow.matches) focusMessage();
   await refreshInfo();
-  await openNamed();
-  initSaving();
+  await saving.begin();
   setTimeout(() => Promise.allSettled([sessions(), exporting()]), LATER);
-  window.addEventListener("hashchange", openNamed);
 }
 
 begin();

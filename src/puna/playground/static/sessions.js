@@ -3,12 +3,12 @@
 import { del, get, put } from "./api.js";
 import { h } from "./dom.js";
 import { save } from "./export.js";
+import { forget, recall, settled } from "./saving.js";
 import { newId, store } from "./store.js";
 
 const SEARCH_MS = 150;
 
 let dialog = null;
-let saving = null; // {settled(), forget(id), recall(id, what)}: of the saves of the session that is open
 let asked = 0;
 let timer = 0;
 const parts = {};
@@ -16,7 +16,6 @@ const parts = {};
 /** Builds the dialog. */
 export function init(options) {
   ({ dialog } = options);
-  saving = options;
   parts.search = h("input", { type: "search", id: "sessions-search", autocomplete: "off", oninput: searchSoon });
   parts.file = h("input", { type: "file", accept: ".json,application/json", multiple: true, hidden: true, "aria-label": "Session files", onchange: importFiles });
   parts.list = h("div", { class: "sessions-list" });
@@ -91,7 +90,7 @@ function facts({ turns, changed }, here) {
 }
 
 async function openSession(id) {
-  await saving.settled();
+  await settled();
   const session = await attempt(() => get(where(id)));
   if (session === false) return;
   store.dispatch({ type: "load", session });
@@ -153,14 +152,14 @@ async function exportFile(entry) {
 
 async function remove(entry) {
   const open = entry.id === store.get().session.id;
-  await saving.forget(entry.id);
+  await forget(entry.id);
   const session = open ? store.get().session : await attempt(() => get(where(entry.id)));
-  if (session === false) return saving.recall(entry.id, "kept");
+  if (session === false) return recall(entry.id, "kept");
   if (open) store.dispatch({ type: "fresh" }); // before the deletion, so that nothing more of it is saved
-  await saving.forget(entry.id);
+  await forget(entry.id);
   const done = await attempt(() => del(where(entry.id)).catch(unlessGone));
   if (done === false && open) store.dispatch({ type: "load", session });
-  saving.recall(entry.id, done === false ? "kept" : "deleted");
+  recall(entry.id, done === false ? "kept" : "deleted");
   if (done === false) return undefined;
   await refresh();
   say(`Deleted “${titleOf(entry)}”.`, () => undelete(session, open));
@@ -174,7 +173,7 @@ function unlessGone(error) {
 async function undelete(session, open) {
   const back = await attempt(() => put(where(session.id), { ...session, revision: 0 }));
   if (back === false) return;
-  saving.recall(session.id, "back");
+  recall(session.id, "back");
   if (open) store.dispatch({ type: "load", session: { ...session, revision: back.revision } });
   say(`“${titleOf(session)}” is back.`);
   await refresh();
