@@ -27,8 +27,8 @@ from puna.settings import DEFAULT_CONTEXT, OPTIONS, Settings, home, settings
 from puna.tokens.base import is_turn_token
 from puna.tokens.cache import Cached
 
-__all__ = ["DEFAULT_CONTEXT", "OPTIONS", "Model", "Settings", "engine_of", "find_model", "format_of", "home", "model_file", "open_remote",
-           "open_spine", "settings", "spine_of", "today"]  # fmt: skip
+__all__ = ["DEFAULT_CONTEXT", "OPTIONS", "Model", "Settings", "counter_of", "engine_of", "find_model", "format_of", "home", "in_format",
+           "model_file", "open_openai", "open_remote", "open_spine", "own_format", "settings", "spine_of", "today"]  # fmt: skip
 
 
 def _silent(_: Progress) -> None:
@@ -100,12 +100,32 @@ async def spine_of(wanted: Settings, model: Model | None, engine: Engine) -> Spi
     Raises:
         InputError: an unknown format, or none known for the model. EngineError: the engine does not start.
     """
-    format_ = format_of(wanted.format or "chatml") if model is None else _format(wanted, model)
-    counter = partial(_counter, None if model is None else model.path, format_)
+    format_ = own_format(wanted, model)
+    counter = partial(counter_of, None if model is None else model.path, format_)
     return Spine(engine, await engine.start(), format_, raw=wanted.prompts == "raw", counter=counter)
 
 
-def _counter(path: Path | None, form: Writer) -> PromptCounter:
+def own_format(wanted: Settings, model: Model | None) -> Writer:
+    """The format in which prompts are written where nothing else is asked for.
+
+    Raises:
+        InputError: an unknown format, or none known for the model.
+    """
+    return format_of(wanted.format or "chatml") if model is None else _format(wanted, model)
+
+
+def in_format(spine: Spine, model: Model | None, name: str) -> Spine:
+    """The same engine, with prompts in the format of that name.
+
+    Raises:
+        InputError: no such format.
+    """
+    form = format_of(name)
+    counter = partial(counter_of, None if model is None else model.path, form)
+    return Spine(spine.engine, spine.info, form, raw=spine.raw, counter=counter)
+
+
+def counter_of(path: Path | None, form: Writer) -> PromptCounter:
     """What counts the prompts of a model, loaded when it is first needed: a tenth of a second. path: None for no model."""
     if path is None:
         from puna.engines.scripted import WORDS  # noqa: PLC0415
@@ -121,6 +141,18 @@ async def open_remote(url: str, endpoint: str) -> Spine:
     from puna.engines.sagemaker import SageMaker  # noqa: PLC0415
 
     engine = SageMaker(url, endpoint)
+    return Spine(engine, await engine.start(), None)
+
+
+async def open_openai(url: str, model: str | None) -> Spine:
+    """The client of a server that speaks the OpenAI API. model: its name there, None for the only one.
+
+    Raises:
+        EndpointError: the server does not tell its models. InputError: it has no such model, or several and none is named.
+    """
+    from puna.engines.openai import OpenAI  # noqa: PLC0415
+
+    engine = OpenAI(url, model)
     return Spine(engine, await engine.start(), None)
 
 

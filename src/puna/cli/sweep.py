@@ -1,0 +1,127 @@
+"""Run an experiment: prompts, settings and seeds, into a store.
+
+The plan comes first: how many answers, and how long they may take. Everything that is done is kept: Ctrl-C ends the run when what is
+under way is finished, and --resume goes on with it.
+
+Examples: puna sweep --builtin hyperparameters
+          puna sweep story.toml --store story.db --resume
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from puna.cli.progress import on_terminal
+from puna.cli.sweep_progress import duration, shown
+from puna.cli.targets import add_targets, targets_of
+from puna.errors import InputError
+from puna.experiments.plan import Plan
+from puna.experiments.store import Store
+from puna.experiments.sweep import JOBS, Summary, Tell, sweep
+from puna.experiments.targets import Found, find
+
+MOST_JOBS = 256
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("file", nargs="?", metavar="FILE.toml", help="the experiment")
+    parser.add_argument("--builtin", metavar="NAME", help="an experiment that puna brings: hyperparameters")
+    parser.add_argument("--store", default="runs.db", metavar="FILE", help="where rows are kept (default runs.db)")
+    parser.add_argument("--jobs", type=int, default=JOBS, metavar="N", help=f"answers at a time (default {JOBS})")
+    parser.add_argument("--repeats", type=int, metavar="N", help="answers of each cell, and not what the file says")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="do what the newest run of this experiment is missing, and what failed in it",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
+    add_targets(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, run, sum up."""
+    if not 1 <= args.jobs <= MOST_JOBS:
+        raise InputError(f"--jobs must be a whole number from 1 to {MOST_JOBS}, not {args.jobs}")
+    plan = plan_of(args)
+    found = find_targets(plan, args.jobs)
+    print_plan(plan, found)
+    if args.dry_run:
+        return 0
+    with Store.open(args.store) as store, shown() as tell:
+        run_id = begun(plan, store, resume=args.resume)
+        summary = asyncio.run(_with_signals(plan, store, run_id, args, tell))
+    return sum_up(summary, args.store)
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """The plan of the file, as the options change it."""
+    from puna.experiments.builtin import builtin
+    from puna.experiments.experiment import Experiment
+
+    if (args.file is None) == (args.builtin is None):
+        raise InputError("an experiment must be named, either a file or --builtin NAME; see puna sweep --help")
+    experiment = builtin(args.builtin) if args.builtin else Experiment.read(Path(args.file))
+    changed: dict[str, object] = {"targets": targets_of(args, experiment.targets)}
+    if args.repeats is not None:
+        changed["repeats"] = args.repeats
+    return experiment.plan(**changed)
+
+
+def find_targets(plan: Plan, jobs: int) -> dict[str, Found]:
+    """Every target by name; missing models are pulled here, in the main thread, where Ctrl-C ends it at once."""
+    with on_terminal() as progress:
+        return {target.name: find(target, jobs, progress) for target in plan.targets}
+
+
+def print_plan(plan: Plan, found: dict[str, Found]) -> None:
+    """What will be done."""
+    trials = sum(1 for _ in plan.trials())
+    print(f"{plan.name}: {len(plan.cells)} cells, {trials} answers, at {', '.join(found)}")
+
+
+def begun(plan: Plan, store: Store, *, resume: bool) -> str:
+    """The run that is written: a new one, or with resume the newest one of the same plan, if there is one."""
+    old = store.same(plan) if resume else None
+    if old is not None and store.cells(old.id) == plan.cells and old.seeds == plan.seeds:
+        return old.id
+    return store.begin(plan)
+
+
+async def _with_signals(plan: Plan, store: Store, run_id: str, args: argparse.Namespace, tell: Tell) -> Summary:
+    """The sweep; SIGINT and SIGTERM end it once what is under way is finished, a second signal at once."""
+    stop = asyncio.Event()
+    task = asyncio.ensure_future(sweep(plan, store, run_id, jobs=args.jobs, tell=tell, stop=stop, reuse=args.resume))
+
+    def on_signal() -> None:
+        if stop.is_set():
+            task.cancel()
+        else:
+            print("puna: what is under way is finished first; Ctrl-C again drops it", file=sys.stderr, flush=True)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    return await task
+
+
+def sum_up(summary: Summary, store: str) -> int:
+    """What came of it and what to type next; the exit status."""
+    was = summary.progress
+    words = [f"{was.done + summary.before} answers"]
+    if was.reused:
+        words.append(f"{was.reused} of them from other runs")
+    if was.failed:
+        words.append(f"{was.failed} failed")
+    if was.left:
+        words.append(f"{was.left} not begun")
+    print(f"run {summary.run}: {', '.join(words)}, in {duration(was.seconds)}")
+    print(f"puna report {store} --run {summary.run}")
+    if not summary.complete:
+        return 130
+    return 1 if was.failed else 0

@@ -1,0 +1,103 @@
+"""A sweep's progress on standard error: a bar on a terminal, plain lines elsewhere. Knows rich, and nothing of experiments but ``Progress``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from puna.experiments.sweep import Progress, Tell
+
+EVERY = 10.0
+"""Seconds between two plain lines."""
+
+
+@contextmanager
+def shown() -> Iterator[Tell]:
+    """What a sweep tells its progress to."""
+    if sys.stderr.isatty():
+        with _bar() as tell:
+            yield tell
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Tell]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[told]}"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5) as bar:
+        task = bar.add_task("starting", total=None, told="")
+
+        def tell(progress: Progress) -> None:
+            over = progress.done + progress.failed
+            bar.update(
+                task, description=progress.phase, completed=over, total=progress.planned or None, told=told(progress)
+            )
+
+        yield tell
+
+
+def _lines() -> Tell:
+    last: list[tuple[float, str]] = [(0.0, "")]
+
+    def tell(progress: Progress) -> None:
+        then, phase = last[0]
+        now = time.monotonic()
+        if (
+            progress.phase != phase
+            or now - then >= EVERY
+            or (not progress.left and progress.phase == phase and then >= 0)
+        ):
+            _say(progress)
+            last[0] = (now if progress.left else -1.0, progress.phase)
+
+    return tell
+
+
+def _say(progress: Progress) -> None:
+    print(f"puna: {progress.phase}: {told(progress)}", file=sys.stderr, flush=True)
+
+
+def told(progress: Progress) -> str:
+    """How far, how fast and how long still, in a line."""
+    words = [f"{progress.done} of {progress.planned} done"]
+    if progress.reused:
+        words[0] += f" ({progress.reused} taken over)"
+    if progress.failed:
+        words.append(f"{progress.failed} failed")
+    if progress.tokens and progress.seconds > 0:
+        words.append(f"{progress.tokens / progress.seconds:.0f} tokens/s")
+    left = time_left(progress)
+    if left is not None:
+        words.append(f"{duration(left)} left")
+    return ", ".join(words)
+
+
+def time_left(progress: Progress) -> float | None:
+    """Seconds, if it goes on as it has gone; None while nothing can be said."""
+    made = progress.done + progress.failed - progress.reused
+    if made < 1 or not progress.left or progress.seconds <= 0:
+        return None
+    return progress.seconds / made * progress.left
+
+
+def duration(seconds: float) -> str:
+    """``0.8 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,63 @@
+"""Options by which a verb of experiments is told what answers, instead of what its file says. Knows settings and targets."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from puna import config
+from puna.cli.options import ENGINE, add_settings
+from puna.errors import InputError
+from puna.experiments.plan import Target
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """``--url``, ``--api``, ``--endpoint``, and the settings of model and engine."""
+    parser.add_argument("--url", help="ask the server at this address, and not what the file says")
+    parser.add_argument("--api", choices=("sagemaker", "openai"), help="what it speaks (default sagemaker)")
+    parser.add_argument("--endpoint", help="the endpoint's name there (default llama-2-7b)")
+    add_settings(parser, ENGINE)
+
+
+def targets_of(args: argparse.Namespace, named: Sequence[Target]) -> tuple[Target, ...]:
+    """The targets that a file names, as far as the options say nothing else.
+
+    With ``--url``, ``--model`` or ``--engine`` there is one target, that one. Other settings hold for every embedded target.
+
+    Raises:
+        InputError: options that do not go together.
+    """
+    given = {name: getattr(args, name) for name in ENGINE if getattr(args, name) is not None}
+    given = {**_in_file(args), **given}
+    if args.url:
+        return (_remote(args, given),)
+    for name in ("api", "endpoint"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name} is about a server, whose address --url must name; give both, or neither")
+    if "model" in given or "engine" in given:
+        return (Target(str(given.get("model") or given["engine"]), settings=given),)
+    if not given:
+        return tuple(named)
+    return tuple(t if t.api != "embedded" else replace(t, settings={**t.settings, **given}) for t in named)
+
+
+def _remote(args: argparse.Namespace, given: dict[str, object]) -> Target:
+    api: Literal["openai", "sagemaker"] = args.api or "sagemaker"
+    model = given.pop("model", None) if api == "openai" else None
+    if given:
+        name = next(iter(given)).replace("_", "-")
+        raise InputError(f"--{name} is for a local model, but --url names a server; leave out one of them")
+    if api == "openai" and args.endpoint is not None:
+        raise InputError("--endpoint names a SageMaker endpoint, but --api openai has models; give --model")
+    endpoint = args.endpoint or "llama-2-7b"
+    return Target(args.url, api, url=args.url, endpoint=endpoint, model=None if model is None else str(model))
+
+
+def _in_file(args: argparse.Namespace) -> dict[str, object]:
+    """What the file of ``--config`` says of model and engine."""
+    if args.config is None:
+        return {}
+    wanted, plain = config.settings({}, environ={}, file=args.config), config.settings({}, environ={})
+    return {name: getattr(wanted, name) for name in ENGINE if getattr(wanted, name) != getattr(plain, name)}
