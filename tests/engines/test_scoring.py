@@ -5,6 +5,7 @@ import math
 import re
 import time
 
+import psutil
 import pytest
 
 from puna.engines import scoring
@@ -56,7 +57,7 @@ def test_a_score_is_the_models_own_probability_by_every_way(model_home, monkeypa
         again = await engine.score(ids, 0)
         oracle = await by_distribution(engine, ids)
 
-        async def none(http, first, slot):
+        async def none(http, before, slot):
             return frozenset()
 
         monkeypatch.setattr(scoring, "_endings", none)
@@ -76,6 +77,57 @@ def test_a_score_is_the_models_own_probability_by_every_way(model_home, monkeypa
     assert b"".join(entry.data for entry in scored.tokens[1:]).decode() == TURN.replace("<|im_start|>", "").replace(
         "<|im_end|>", ""
     )
+
+
+def test_the_end_of_a_prompt_by_itself_is_scored_as_in_the_whole(model_home):
+    async def work(engine):
+        ids = await ids_of(engine, TURN)
+        whole = await engine.score(ids, 2)
+        ends = [await engine.score(ids, 2, start) for start in (2, 5, len(ids) - 1, len(ids))]
+        for wrong in (0, -1, len(ids) + 1):
+            with pytest.raises(InputError, match=f"from 1 to {len(ids)} can be the first one scored, not {wrong}"):
+                await engine.score(ids, 2, wrong)
+        return ids, whole, ends
+
+    ids, whole, ends = on_engine(model_home, work)
+    for scored, start in zip(ends, (2, 5, len(ids) - 1, len(ids)), strict=True):
+        assert len(scored.tokens) == len(ids)
+        assert scored.tokens[:start] == (None,) * start
+        assert [token.id for token in scored.known] == list(ids[start:])
+        for one, other in zip(scored.known, whole.tokens[start:], strict=True):
+            assert one.logprob == pytest.approx(other.logprob, abs=CLOSE)
+            assert [token.id for token in one.top] == [token.id for token in other.top]
+
+
+def test_scoring_after_a_prompt_finds_it_in_the_cache(model_home):
+    """By the processor time of the engine's process, which other processes do not change much."""
+
+    async def work(engine):
+        prompt, one = tuple(range(100, 220)), tuple(range(900, 902))
+        process, seconds = psutil.Process(engine.worker.pid), []
+        for ids in (prompt + one, prompt + one[::-1], prompt[::-1] + one):
+            before = sum(process.cpu_times()[:2])
+            await engine.score(ids, 1, len(prompt))
+            seconds.append(sum(process.cpu_times()[:2]) - before)
+        return seconds
+
+    first, cached, other = on_engine(model_home, work)
+    assert cached < min(first, other) / 2
+
+
+def test_the_alternatives_are_the_whole_vocabulary_where_that_is_asked_for(model_home):
+    async def work(engine):
+        ids = await ids_of(engine, "The capital of France is Paris 🙂")
+        return await engine.score(ids, 49152, 4), await engine.score(ids, 1000, 4)
+
+    whole, many = on_engine(model_home, work)
+    for all_of_them, some in zip(whole.known, many.known, strict=True):
+        assert len({token.id for token in all_of_them.top}) == 49152
+        assert math.fsum(math.exp(token.logprob) for token in all_of_them.top) == pytest.approx(1, abs=1e-3)  # float32
+        assert all_of_them.logprob == next(t.logprob for t in all_of_them.top if t.id == all_of_them.id)
+        logprobs = [token.logprob for token in some.top]
+        assert len(logprobs) == 1000
+        assert logprobs == sorted(logprobs, reverse=True)
 
 
 def test_what_a_model_says_greedily_is_its_likeliest(model_home):

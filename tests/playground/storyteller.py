@@ -140,7 +140,7 @@ class Storyteller(Scripted):
         """Each alone: nothing is evaluated."""
         return each_alone(self, prompt, variants)
 
-    async def score(self, ids: tuple[int, ...], top: int) -> Scored:
+    async def score(self, ids: tuple[int, ...], top: int, start: int = 1) -> Scored:
         """Nothing: it tells stories and does not judge them."""
         raise InputError(f"the storyteller has no opinion of {len(ids)} tokens and {top} alternatives")
 

@@ -34,7 +34,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """How likely a model holds a given text. tokens: one each, but None for the first, which nothing precedes.
+    """How likely a model holds a given text. tokens: one for each id, None before the first that was scored.
 
     timing: waiting for a slot, and the scoring itself as its prefill.
     """
@@ -42,6 +42,11 @@ class Scored:
     tokens: tuple[Logprob | None, ...]
     usage: Usage
     timing: Timing = field(default_factory=Timing)
+
+    @property
+    def known(self) -> tuple[Logprob, ...]:
+        """Those that were scored: of ids[start:], in order."""
+        return tuple(token for token in self.tokens if token is not None)
 
 
 @runtime_checkable
@@ -93,11 +98,13 @@ class Engine(Protocol):
         what it did not evaluate itself) and its own failure, and may be closed alone.
         """
 
-    async def score(self, ids: tuple[int, ...], top: int) -> Scored:
-        """Log-probabilities of a whole prompt, shape (n,), each with its ``top`` likeliest alternatives.
+    async def score(self, ids: tuple[int, ...], top: int, start: int = 1) -> Scored:
+        """Log-probabilities of the tokens ids[start:], each with its ``top`` likeliest alternatives; top: 0 to the whole vocabulary.
+
+        start: 1 (the first token has nothing before it) to len(ids).
 
         Raises:
-            InputError: this engine cannot do it, or an id is none of its vocabulary. EngineError: it failed.
+            InputError: this engine cannot do it, an id is none of its vocabulary, or start is out of range. EngineError: it failed.
         """
 
 

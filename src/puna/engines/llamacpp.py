@@ -199,13 +199,13 @@ class LlamaCpp:
                     if not isinstance(event, End):
                         raise aiohttp.ServerDisconnectedError("it ended the answer too early")
 
-    async def score(self, ids: tuple[int, ...], top: int) -> Scored:
-        """Each token of a prompt by the probability that it had there."""
+    async def score(self, ids: tuple[int, ...], top: int, start: int = 1) -> Scored:
+        """Each token by the probability that it had there; what stands before the first of them is a prompt, which may be cached."""
         async with self._slot(ids) as slot:
             served, began = await self._watch.life(), time.monotonic()
             async with self._failing(served):
                 served.contents.put(slot.number, ())
-                scored = await scoring.score(served.http, ids, top, slot.number)
+                scored = await scoring.score(served.http, ids, top, slot.number, start=start)
                 served.contents.put(slot.number, ids)
             return replace(scored, timing=Timing(slot.waited, time.monotonic() - began))
 

@@ -127,7 +127,7 @@ class SageMaker:
         """Each alone: what the endpoint shares is its own affair."""
         return each_alone(self, prompt, variants)
 
-    async def score(self, ids: tuple[int, ...], top: int) -> Scored:  # noqa: ARG002  # as in the protocol
+    async def score(self, ids: tuple[int, ...], top: int, start: int = 1) -> Scored:  # noqa: ARG002  # as in the protocol
         """The vocabulary is the endpoint's; nothing here can score.
 
         Raises:

@@ -35,31 +35,38 @@ _SOME, _ALL = 256, 2**20
 """Alternatives: a few, and more than any vocabulary has. All 49,152 of SmolLM2 take 0.4 s."""
 
 
-async def score(http: aiohttp.ClientSession, ids: tuple[int, ...], top: int, slot: int = -1) -> Scored:
-    """Log-probabilities of a prompt's tokens, shape (n,), each with its ``top`` likeliest alternatives. slot: -1 for any.
+async def score(
+    http: aiohttp.ClientSession, ids: tuple[int, ...], top: int, slot: int = -1, *, start: int = 1
+) -> Scored:
+    """Log-probabilities of the tokens ids[start:], each with its ``top`` likeliest alternatives. slot: -1 for any.
 
-    The caller sees to it that n + 1 tokens fit the window. A token costs what it costs to generate one.
+    The caller sees to it that len(ids) + 1 tokens fit the window. A token costs what it costs to generate one; what stands before them
+    costs what it costs as a prompt.
 
     Raises:
-        InputError: no ids, or one that is none of the vocabulary. EngineError: llama.cpp refused, or did not do as it was told.
+        InputError: no ids, one that is none of the vocabulary, or a start outside of them. EngineError: llama.cpp refused, or did not
+            do as it was told.
     """
     if not ids:
         raise InputError("the prompt to be scored must have at least one token, not none; give a text")
+    if not 1 <= start <= len(ids):
+        raise InputError(f"of {len(ids)} tokens, those from 1 to {len(ids)} can be the first one scored, not {start}")
     await _check_ids(http, ids)
-    if len(ids) == 1:
-        return Scored((None,), Usage(prompt=1, cached=0, output=0))
-    told: list[Logprob | None] = [None]
-    ending = await _endings(http, ids[0], slot)
-    literal = await _literal(http, ids, ending) if ending else frozenset()
-    for start, end in _stretches(ids, literal):
-        stretch = ids[start] in literal
+    told: list[Logprob | None] = [None] * start
+    usage = Usage(prompt=len(ids), cached=0, output=0)
+    if start == len(ids):
+        return Scored(tuple(told), usage)
+    ending = await _endings(http, ids[:start], slot)
+    literal = await _literal(http, ids[start:], ending) if ending else frozenset()
+    for at, end in _stretches(ids, literal, start):
+        stretch = ids[at] in literal
         found = await (
-            _stretch(http, ids, start, end, top=top, slot=slot) if stretch else _alone(http, ids, start, top, slot)
+            _stretch(http, ids, at, end, top=top, slot=slot) if stretch else _alone(http, ids, at, top, slot)
         )
-        if tuple(entry.id for entry in found) != ids[start:end]:
-            raise EngineError(f"the engine was to score the tokens from {start} to {end}, but did others; see its log")
+        if tuple(entry.id for entry in found) != ids[at:end]:
+            raise EngineError(f"the engine was to score the tokens from {at} to {end}, but did others; see its log")
         told += found
-    return Scored(tuple(told), Usage(prompt=len(ids), cached=0, output=0))
+    return Scored(tuple(told), usage)
 
 
 async def _check_ids(http: aiohttp.ClientSession, ids: tuple[int, ...]) -> None:
@@ -70,10 +77,11 @@ async def _check_ids(http: aiohttp.ClientSession, ids: tuple[int, ...]) -> None:
         raise InputError(f"a token id must be from 0 to {size - 1} for this model, not {wrong}; encode the text anew")
 
 
-async def _endings(http: aiohttp.ClientSession, first: int, slot: int) -> frozenset[int]:
-    """The ids that end a generation, as llama.cpp has them; none where the vocabulary has no EOS."""
+async def _endings(http: aiohttp.ClientSession, before: tuple[int, ...], slot: int) -> frozenset[int]:
+    """The ids that end a generation, as llama.cpp has them; none where the vocabulary has no EOS. before: what will be wanted next."""
     body = {
-        "prompt": [first],
+        "prompt": list(before),
+        "cache_prompt": True,
         "id_slot": slot,
         "n_predict": 1,
         "ignore_eos": True,
@@ -97,9 +105,8 @@ def _is_text(piece: object) -> bool:
     return isinstance(piece, str) and piece != "" and "\0" not in piece
 
 
-def _stretches(ids: tuple[int, ...], literal: frozenset[int]) -> Iterator[tuple[int, int]]:
+def _stretches(ids: tuple[int, ...], literal: frozenset[int], start: int) -> Iterator[tuple[int, int]]:
     """From and to of what one request forces: as many literal tokens as stand together, or one other."""
-    start = 1
     while start < len(ids):
         end = start + 1
         if ids[start] in literal:

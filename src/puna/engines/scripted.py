@@ -168,7 +168,7 @@ class Scripted:
         """Each alone: nothing is evaluated."""
         return each_alone(self, prompt, variants)
 
-    async def score(self, ids: tuple[int, ...], top: int) -> Scored:  # noqa: ARG002  # as in the protocol
+    async def score(self, ids: tuple[int, ...], top: int, start: int = 1) -> Scored:  # noqa: ARG002  # as in the protocol
         """Nothing: there is no model to hold a text likely or not.
 
         Raises:
