@@ -125,8 +125,16 @@ class Given:
 
 def shown(value: object) -> str:
     """A value in an error: short, and as it would be written."""
-    told = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    told = _toml(value)
     return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}..."
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key} = {_toml(each)}' for key, each in value.items())}}}"
+    return f"[{', '.join(map(_toml, value))}]" if isinstance(value, list | tuple) else repr(value)
 
 
 def unfit(text: str) -> str | None:
