@@ -1,0 +1,238 @@
+"""Rows as independent values of each level, and as pairs of two levels. Knows rows and measures; no statistics.
+
+The unit is a prompt with its case and a seed; what a level has there in several contexts is averaged first. Where the seed changes
+nothing (greedy sampling), all repeats are one and the same answer, and count once: else n would be as large as one likes. Values and
+pairs that are missing are counted, each.
+
+Whether units are *repeats* or *prompts* is a question of what is to be known. Over repeats: would other seeds say the same of these
+prompts? Over prompts: would other prompts say the same? Then a prompt is one value, the mean of its repeats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import combinations
+from typing import Generic, TypeVar
+
+from puna.experiments.factors import Factor, Level, Place, factor, greedy, levels
+from puna.experiments.measures import Measure
+from puna.experiments.rows import Row
+
+T = TypeVar("T")
+
+MANY_PROMPTS = 12
+"""Prompts and cases from which they are taken for a sample of more. A permutation test of 12 values can have p = 0.0005, which is below 0.05
+still when it is one of 100 comparisons."""
+
+
+class Over(StrEnum):
+    """What an interval or a test generalises to."""
+
+    REPEATS = "repeats"
+    """Other seeds, the same prompts and cases."""
+    PROMPTS = "prompts"
+    """Other prompts and cases like these."""
+
+
+@dataclass(slots=True)
+class Found(Generic[T]):
+    """What a level has at a place in a context. values: by seed, several where several runs are read at once."""
+
+    greedy: bool
+    values: dict[int, list[T]] = field(default_factory=dict)
+    seeds: set[int] = field(default_factory=set)
+    """Also those without a value."""
+    failed: int = 0
+    undefined: int = 0
+
+
+Key = tuple[Hashable, Hashable, Place]
+"""Level, context, place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The independent values of a level, by what would be the same another time: over repeats by place, over prompts all in one group.
+
+    exact: nothing would be different another time. failed: rows without an answer. undefined: answers that have no such number.
+    """
+
+    level: Level
+    groups: tuple[tuple[float, ...], ...]
+    failed: int
+    undefined: int
+    exact: bool = False
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """All of them."""
+        return tuple(value for group in self.groups for value in group)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Two levels on the units that both have.
+
+    differences: b less a, one for each unit. turned: the numbers whose signs a permutation test turns: the differences, but for diversity. left_out: pairs of which a side has no value. each: pairs that one more repeat (or
+    prompt) brings; None where more of them bring nothing new.
+    """
+
+    a: Level
+    b: Level
+    differences: tuple[float, ...]
+    turned: tuple[float, ...]
+    left_out: int
+    each: float | None
+
+
+def collect(rows: Iterable[Row], by: Factor, of: Callable[[Row], T | None]) -> dict[Key, Found[T]]:
+    """What rows have, by level, context and place."""
+    table: dict[Key, Found[T]] = {}
+    for row in rows:
+        key = (by.level(row), by.context(row), by.place(row))
+        found = table.setdefault(key, Found(greedy(row.cell.sampling)))
+        found.seeds.add(row.seed)
+        value = of(row) if row.ok else None
+        if value is not None:
+            found.values.setdefault(row.seed, []).append(value)
+        elif row.ok:
+            found.undefined += 1
+        else:
+            found.failed += 1
+    return table
+
+
+def scope(table: Mapping[Key, Found[T]]) -> Over:
+    """Over prompts where there are many, or where there is but one repeat; else over repeats."""
+    places = {place for _, _, place in table}
+    repeated = any(len(found.values) > 1 and not found.greedy for found in table.values())
+    return Over.PROMPTS if len(places) >= MANY_PROMPTS or not repeated else Over.REPEATS
+
+
+def units(
+    rows: Iterable[Row], measure: Measure, by: str = "setting", over: Over | None = None
+) -> tuple[tuple[Units, ...], Over]:
+    """The values of each level, and what they generalise to: as told, or else as ``scope`` says.
+
+    Raises:
+        InputError: an unknown factor.
+    """
+    rows, by_factor = tuple(rows), factor(by)
+    table = collect(rows, by_factor, _finite(measure))
+    over = over or scope(table)
+    return tuple(_units(table, level, over) for level in levels(rows, by_factor)), over
+
+
+def pairs(
+    rows: Iterable[Row], measure: Measure, by: str = "setting", over: Over | None = None
+) -> tuple[tuple[Pairs, ...], Over]:
+    """Each two levels in pairs, in the order of the levels.
+
+    Raises:
+        InputError: an unknown factor.
+    """
+    rows, by_factor = tuple(rows), factor(by)
+    table = collect(rows, by_factor, _finite(measure))
+    over = over or scope(table)
+    return tuple(_pairs(table, a, b, over) for a, b in combinations(levels(rows, by_factor), 2)), over
+
+
+def counted(table: Mapping[Key, Found[T]], level: Level) -> tuple[int, int]:
+    """Failed rows, and answers without a number, of a level."""
+    mine = [found for key, found in table.items() if key[0] == level.value]
+    return sum(found.failed for found in mine), sum(found.undefined for found in mine)
+
+
+def averaged(parts: Mapping[tuple[Place, int | None], list[float]], over: Over) -> dict[Place, list[float]]:
+    """Values of units by place: means over contexts, and over prompts the mean of these."""
+    found: dict[Place, list[float]] = defaultdict(list)
+    for (place, _), several in parts.items():
+        found[place].append(_mean(several))
+    return {place: [_mean(several)] for place, several in found.items()} if over is Over.PROMPTS else dict(found)
+
+
+def each(units: Iterable[tuple[Place, int | None]], over: Over) -> float | None:
+    """See ``Pairs.each``."""
+    if over is Over.PROMPTS:
+        return 1.0
+    seeds = [seed for _, seed in units if seed is not None]
+    return len(seeds) / len(set(seeds)) if seeds else None
+
+
+def seeds_of(a: Found[T] | None, b: Found[T] | None, *, fixed: tuple[bool, bool]) -> set[int]:
+    """The seeds with which two sides were asked, those of a side where they change nothing left aside."""
+    sides = [found.seeds for found, same in zip((a, b), fixed, strict=True) if found is not None and not same]
+    return set().union(*sides)
+
+
+def _finite(measure: Measure) -> Callable[[Row], float | None]:
+    def of(row: Row) -> float | None:
+        value = measure.of(row)
+        return float(value) if value is not None and math.isfinite(value) else None
+
+    return of
+
+
+def _fixed(found: Found[float] | None) -> bool:
+    """Whether the seed changes nothing: greedy, and no repeat differs (a greedy answer's latency does)."""
+    if found is None or not found.greedy or not found.values:
+        return False
+    every = [value for values in found.values.values() for value in values]
+    return all(math.isclose(value, every[0], rel_tol=1e-6, abs_tol=1e-12) for value in every)
+
+
+def _at(found: Found[float] | None, seed: int, *, fixed: bool) -> float | None:
+    if found is None:
+        return None
+    if fixed:
+        return next(iter(found.values.values()))[0]
+    return _mean(found.values[seed]) if seed in found.values else None
+
+
+def _units(table: Mapping[Key, Found[float]], level: Level, over: Over) -> Units:
+    drawn: dict[tuple[Place, int | None], list[float]] = defaultdict(list)
+    known: dict[tuple[Place, int | None], list[float]] = defaultdict(list)
+    for (value, _, place), found in table.items():
+        if value != level.value:
+            continue
+        if _fixed(found):
+            known[place, None].append(next(iter(found.values.values()))[0])
+        else:
+            for seed, several in found.values.items():
+                drawn[place, seed].append(_mean(several))
+    failed, undefined = counted(table, level)
+    if over is Over.PROMPTS:
+        every = averaged({**drawn, **known}, over)
+        return Units(
+            level, (tuple(value for values in every.values() for value in values),) if every else (), failed, undefined
+        )
+    groups = [*averaged(drawn, over).values(), *averaged(known, over).values()]
+    return Units(level, tuple(map(tuple, groups)), failed, undefined, exact=bool(known) and not drawn)
+
+
+def _pairs(table: Mapping[Key, Found[float]], a: Level, b: Level, over: Over) -> Pairs:
+    parts: dict[tuple[Place, int | None], list[float]] = defaultdict(list)
+    left_out = 0
+    for context, place in dict.fromkeys(key[1:] for key in table if key[0] in {a.value, b.value}):
+        one, other = table.get((a.value, context, place)), table.get((b.value, context, place))
+        same = (_fixed(one), _fixed(other))
+        if all(same) or (one is None and same[1]) or (other is None and same[0]):
+            seeds: Iterable[int | None] = (None,)
+        else:
+            seeds = sorted(seeds_of(one, other, fixed=same))
+        for seed in seeds:
+            values = [_at(found, seed or 0, fixed=fixed) for found, fixed in zip((one, other), same, strict=True)]
+            if values[0] is None or values[1] is None:
+                left_out += 1
+            else:
+                parts[place, seed].append(values[1] - values[0])
+    differences = tuple(value for values in averaged(parts, over).values() for value in values)
+    return Pairs(a, b, differences, differences, left_out, each(parts, over))
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)

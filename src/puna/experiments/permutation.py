@@ -1,0 +1,179 @@
+"""Paired permutation tests and the intervals that they make, of plain numbers and of similarities. Knows no rows and no measures.
+
+The test: if two sides do not differ, a pair could as well have been the other way round, so each difference could as well have the other
+sign. p is the share of all ways to choose signs whose mean is at least as far from 0. All 2**n ways are counted up to n = 16, beyond
+that as many as are drawn, from a generator with a fixed seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from puna.errors import InputError
+from puna.experiments.stats import SEED, Floats, Interval, grouped_mean_interval
+
+EXACT = 16
+"""Most pairs of which every choice of signs is counted."""
+
+DRAWS = 9999
+"""Choices of signs that are drawn for more pairs, unless more are asked for."""
+
+_BLOCK = 4_000_000
+"""Most numbers that are worked on at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """What pairs say of a difference. difference: its mean, with the interval of all values that the test at its level does not refuse."""
+
+    p: float
+    difference: Interval
+
+
+def paired_permutation(differences: Sequence[float], draws: int = DRAWS) -> float:
+    """The probability of a mean at least as far from 0, were the sides of each pair exchangeable; 0 to 1.
+
+    Raises:
+        InputError: no difference, or one that is no finite number.
+    """
+    return paired_tests([differences], draws=draws)[0].p
+
+
+def difference_interval(differences: Sequence[float], level: float = 0.95) -> Interval:
+    """The mean difference, with the interval of all values that the permutation test does not refuse: it agrees with the test's p.
+
+    Exact for differences that are symmetric about their mean (Hartigan 1969, https://doi.org/10.1080/01621459.1969.10501057). No ends
+    where there are too few pairs for the test to refuse any value: fewer than 6, at 95 %.
+
+    Raises:
+        InputError: no difference, or one that is no finite number.
+    """
+    return paired_tests([differences], level)[0].difference
+
+
+def paired_tests(sets: Sequence[Sequence[float]], level: float = 0.95, draws: int = DRAWS) -> list[Paired]:
+    """Test and interval of each set of differences. Sets of one length share the choices of signs.
+
+    Raises:
+        InputError: a set without a difference, or with one that is no finite number.
+    """
+    arrays = [np.asarray(each, dtype=np.float64) for each in sets]
+    if any(not array.size or not np.isfinite(array).all() for array in arrays):
+        raise InputError(
+            "a paired test needs at least one difference, and finite ones; leave out pairs without both values"
+        )
+    found: dict[int, Paired] = {}
+    for n in {len(array) for array in arrays}:
+        places = [place for place, array in enumerate(arrays) if len(array) == n]
+        at_once = max(1, _BLOCK // draws)
+        for start in range(0, len(places), at_once):
+            some = places[start : start + at_once]
+            found |= zip(some, _tests(np.column_stack([arrays[place] for place in some]), level, draws), strict=True)
+    return [found[place] for place in range(len(arrays))]
+
+
+def _tests(differences: Floats, level: float, draws: int) -> list[Paired]:
+    """Of each column. differences: shape (n, sets).
+
+    With the signs of the set F turned and those of G kept, a mean of m is refused in favour of what was seen unless m is between the means
+    of F and G. So m is as good as p says: the share of choices with m between the two.
+    """
+    n, total = len(differences), differences.sum(axis=0)
+    lows, highs, beyond = [], [], np.zeros(len(total))
+    for turned in _choices(n, draws):
+        f = turned.sum(axis=1, keepdims=True)
+        of_f = turned @ differences
+        beyond += (np.abs(total - 2 * of_f) >= np.abs(total) - 1e-12 * np.abs(differences).sum(axis=0)).sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            first = np.where(f > 0, of_f / f, -np.inf)
+            other = np.where(f < n, (total - of_f) / (n - f), -np.inf)
+        nothing = (f == 0) | (f == n)  # no sign differs from another: every mean is possible
+        lows.append(np.minimum(first, other))
+        highs.append(np.where(nothing, np.inf, np.maximum(first, other)))
+    low, high = np.concatenate(lows), np.concatenate(highs)
+    seen = 0 if n <= EXACT else 1  # among the choices that are drawn, the one that was seen is counted once more
+    count = len(low) + seen
+    outside = math.floor((1 - level) * count + 1e-9) + 1 - seen
+    least = np.partition(low, outside - 1, axis=0)[outside - 1]
+    most = -np.partition(-high, outside - 1, axis=0)[outside - 1]
+    means = total / n
+    return [
+        Paired(float((beyond[k] + seen) / count), _between(float(means[k]), float(least[k]), float(most[k])))
+        for k in range(len(total))
+    ]
+
+
+def _between(mean: float, low: float, high: float) -> Interval:
+    """Rounding must not put a mean outside of its interval."""
+    if math.isinf(low) or math.isinf(high):
+        return Interval(mean)
+    return Interval(mean, min(low, mean), max(high, mean))
+
+
+def _choices(n: int, draws: int) -> Iterator[Floats]:
+    """Which signs are turned, 0 or 1, shape (some, n). All choices, of which two opposite ones count as one; or ``draws`` of them."""
+    rows = max(1, _BLOCK // n)
+    if n <= EXACT:
+        numbers = np.arange(2 ** (n - 1))
+        yield ((numbers[:, None] >> np.arange(n)) & 1).astype(np.float64)
+        return
+    random = np.random.default_rng(SEED)
+    for start in range(0, draws, rows):
+        yield random.integers(0, 2, size=(min(rows, draws - start), n), dtype=np.int8).astype(np.float64)
+
+
+def swap_values(similarities: Floats) -> Floats:
+    """Numbers, one for each pair, that turn a permutation test of diversity into one of signs; their mean is diversity b less diversity a.
+
+    similarities: shape (2n, 2n), symmetric: outputs of a, then those of b in the same order of seeds; 2 <= n. Diversity is 1 less the mean
+    similarity of two different outputs. To swap the outputs of pair i between a and b turns the sign of the i-th number and leaves the others:
+    what the pairs (a_i, b_j) add stays when both i and j are swapped, and cancels in the mean.
+
+    Raises:
+        InputError: no such matrix.
+    """
+    n = len(similarities) // 2
+    if similarities.shape != (2 * n, 2 * n) or n < 2:
+        raise InputError(
+            f"a test of diversity needs at least two outputs on each side, and as many, not {similarities.shape} similarities"
+        )
+    aa, bb, ab = similarities[:n, :n], similarities[n:, n:], similarities[:n, n:]
+    each = aa - bb + ab - ab.T
+    return np.asarray((each.sum(axis=1) - np.diagonal(each)) / (n - 1), dtype=np.float64)
+
+
+def swap_test(similarities: Floats, draws: int = DRAWS) -> float:
+    """The p of the difference in diversity of two sets of n outputs, paired by seed: outputs of a pair are swapped in all ways. See ``swap_values``."""
+    return paired_permutation(swap_values(similarities).tolist(), draws)
+
+
+def pseudo_values(similarities: NDArray[np.float64]) -> Floats:
+    """What each output contributes to the diversity of n outputs: jackknife pseudo-values (Tukey; of a U-statistic: Arvesen 1969).
+
+    similarities: shape (n, n), symmetric; 3 <= n. Their mean is the diversity, exactly, and they can be used as if they were
+    independent values with that mean.
+
+    Raises:
+        InputError: no such matrix.
+    """
+    n = len(similarities)
+    if similarities.shape != (n, n) or n < 3:
+        raise InputError(
+            f"the interval of a diversity needs at least three outputs, not {similarities.shape} similarities"
+        )
+    apart = 1.0 - similarities
+    to_others = apart.sum(axis=1) - np.diagonal(apart)
+    whole = float(to_others.sum())
+    without = (whole - 2 * to_others) / ((n - 1) * (n - 2))
+    return np.asarray(n * whole / (n * (n - 1)) - (n - 1) * without, dtype=np.float64)
+
+
+def diversity_interval(similarities: Sequence[Floats], level: float = 0.95) -> Interval:
+    """The mean diversity of the outputs of several units, each by its similarities, shape (n, n), 3 <= n. 0 (all the same) to 1."""
+    parts = [pseudo_values(each).tolist() for each in similarities]
+    return grouped_mean_interval(parts, level).within(0.0, 1.0)
