@@ -17,9 +17,7 @@ from puna.generation import Kind as PieceKind
 from puna.generation import Logprob, Prompt, Sampling, Segment, Timing, Usage
 from puna.messages import Dialog, Message, Role
 
-WORDS = tuple(
-    ["the", "llama", "walked", "over", "cold", "bright", "hills", "and", "saw", "a", "small", "green", "lake", "where", "birds", "sang", "of", "old", "kings", "who", "once", "lost", "their", "way", "in", "snow", "while", "grey", "wolves", "slept", "near", "quiet", "stones", "under", "seven", "pale", "stars", "until", "morning", "came", "with", "wind", "rain", "<b>salt</b>", "señor", "🦙"]
-)  # fmt: skip
+WORDS = ("the", "llama", "walked", "over", "cold", "bright", "hills", "and", "saw", "a", "small", "green", "lake", "where", "birds", "sang", "of", "old", "kings", "who", "once", "lost", "their", "way", "in", "snow", "while", "grey", "wolves", "slept", "near", "quiet", "stones", "under", "seven", "pale", "stars", "until", "morning", "came", "with", "wind", "rain", "<b>salt</b>", "señor", "🦙")  # fmt: skip
 END = "."
 CASES = (Case("llama", {"animal": "llama"}), Case("condor", {"animal": "condor"}))
 SYSTEMS = (SystemPrompt("none"), SystemPrompt("pirate", "You are a pirate."))
