@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,19 +21,21 @@ def path_of(store: Path, run: str) -> Path:
     return store.with_name(f"{store.name}.{run}.lock")
 
 
-@contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """Hold a lock file; it is gone afterwards.
+def take(path: Path) -> FileLock:
+    """Hold a lock file until ``let_go``.
 
     Raises:
-        Timeout: another one holds it.
+        Timeout: another one holds it. OSError: it cannot be made.
     """
     lock = FileLock(path, timeout=_PATIENCE)
-    with lock:
-        try:
-            yield
-        finally:
-            _remove(path)
+    lock.acquire()
+    return lock
+
+
+def let_go(lock: FileLock) -> None:
+    """Release a lock file, and remove it."""
+    _remove(Path(lock.lock_file))
+    lock.release()
 
 
 def is_claimed(path: Path) -> bool:

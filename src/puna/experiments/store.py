@@ -36,7 +36,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
 from puna.errors import InputError
 from puna.experiments import claims, records, runs, tables
@@ -115,21 +115,15 @@ class Store:
             InputError: there is no such run, or another process writes it, which is named.
         """
         number = self._number(run)
-        path = claims.path_of(self.path, run)
+        lock = self._take(run)  # not around what the caller does, whose own time-outs and errors are none of a lock's
         try:
-            with claims.claimed(path):
-                self._set(number, state="running", ended=None, holder=claims.this_process())
-                try:
-                    yield
-                finally:
-                    self._release(number)
-        except Timeout:
-            holder = self.run(run).holder or "another process"
-            raise InputError(
-                f"{holder} is writing run {run} of {self.path} at this moment; wait until it is done, or begin another run"
-            ) from None
-        except OSError as error:
-            raise StoreError(f"run {run} cannot be claimed by the file {path}: {error.strerror or error}") from None
+            self._set(number, state="running", ended=None, holder=claims.this_process())
+            try:
+                yield
+            finally:
+                self._release(number)
+        finally:
+            claims.let_go(lock)
 
     def finish(self, run: str, state: RunState) -> None:
         """Say how a run stands; ``complete`` and ``interrupted`` end it."""
@@ -307,6 +301,18 @@ class Store:
                 raise self._gone(run)
             self._numbers[run] = line[0]
         return self._numbers[run]
+
+    def _take(self, run: str) -> FileLock:
+        path = claims.path_of(self.path, run)
+        try:
+            return claims.take(path)
+        except Timeout:
+            holder = self.run(run).holder or "another process"
+            raise InputError(
+                f"{holder} is writing run {run} of {self.path} at this moment; wait until it is done, or begin another run"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"run {run} cannot be claimed by the file {path}: {error.strerror or error}") from None
 
     def _gone(self, run: str, cell: int | None = None) -> InputError:
         what = f"run {run}" if cell is None else f"cell {cell} of run {run}"
