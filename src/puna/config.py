@@ -147,12 +147,14 @@ async def open_remote(url: str, endpoint: str) -> Spine:
 async def open_openai(url: str, model: str | None) -> Spine:
     """The client of a server that speaks the OpenAI API. model: its name there, None for the only one.
 
+    The key that such a server may want is read where its own clients read it, from OPENAI_API_KEY.
+
     Raises:
         EndpointError: the server does not tell its models. InputError: it has no such model, or several and none is named.
     """
     from puna.engines.openai import OpenAI  # noqa: PLC0415
 
-    engine = OpenAI(url, model)
+    engine = OpenAI(url, model, os.environ.get("OPENAI_API_KEY"))
     return Spine(engine, await engine.start(), None)
 
 

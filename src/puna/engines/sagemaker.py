@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +14,9 @@ from urllib.parse import quote
 import httpx
 
 from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
+from puna.engines.remote import checked, client, lost, with_receipt
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
-from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Segment, Timing, Usage
+from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Segment, Timing
 from puna.wire import eventstream, jsonlines, workshop
 from puna.wire.dialect import Request
 
@@ -26,19 +26,12 @@ _TOLD: Mapping[str, object] = {
 }
 """Sampling parameters, each with the value that need not be sent."""
 
-SILENCE_SECONDS = 60.0
-"""SageMaker's own limit for the first byte of an answer, and boto3's default for each read."""
-
 
 class SageMaker:
     """The client of one endpoint. url: its address, such as http://127.0.0.1:8080."""
 
     def __init__(self, url: str, endpoint: str) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise InputError(f"--url must begin with http:// or https://, not {url[:80]!r}")
-        if not _is_address(url):
-            raise InputError(f"--url must be an address such as http://127.0.0.1:8080, not {url[:80]!r}")
-        self.url = url.rstrip("/")
+        self.url = checked(url)
         self.endpoint = endpoint
         self._http: httpx.AsyncClient | None = None
 
@@ -65,10 +58,7 @@ class SageMaker:
     async def start(self) -> EngineInfo:
         """Nothing is sent: whether the endpoint answers shows with the first prompt."""
         if self._http is None:
-            # A proxy of the environment is for addresses beyond this machine.
-            loopback = httpx.URL(self.url).host in {"127.0.0.1", "localhost", "::1"}
-            timeout = httpx.Timeout(SILENCE_SECONDS, connect=10)
-            self._http = httpx.AsyncClient(base_url=self.url, timeout=timeout, trust_env=not loopback)
+            self._http = client(self.url)
         return EngineInfo(self.endpoint, self.url, context=0, slots=0)
 
     async def close(self) -> None:
@@ -107,21 +97,19 @@ class SageMaker:
         path = f"/endpoints/{quote(self.endpoint, safe='')}/invocations-response-stream"
         began = time.monotonic()
         first: float | None = None
-        lost: type[EndpointError] = UnreachableError
+        kind: type[EndpointError] = UnreachableError
         try:
             async with self._client.stream("POST", path, json=workshop.write_request(request)) as answer:
                 if answer.status_code != httpx.codes.OK:
                     raise RefusedError(_refusal(self.url, answer.status_code, await answer.aread()), answer.status_code)
-                lost = EndpointError  # from here on it is a stream that broke off
+                kind = EndpointError  # from here on it is a stream that broke off
                 async for text in _texts(answer):
                     first = first or time.monotonic()
                     yield Delta(text)
             timing = Timing(prefill=(first or began) - began, decode=time.monotonic() - (first or began))
-            yield await self._end(answer.headers.get("x-puna-receipt"), timing)
-        except httpx.TimeoutException as error:
-            raise lost(f"{self.url} said nothing for {SILENCE_SECONDS:.0f} s; is it up, and not busy?") from error
+            yield await with_receipt(self._client, answer, End(Finish.UNKNOWN, None, timing))
         except httpx.HTTPError as error:
-            raise lost(f"{self.url} does not answer ({error or type(error).__name__}); is it up?") from error
+            raise lost(self.url, error, kind) from error
 
     def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
         """Each alone: what the endpoint shares is its own affair."""
@@ -142,30 +130,6 @@ class SageMaker:
         if self._http is None:
             raise EndpointError("the client was closed; start it first")
         return self._http
-
-    async def _end(self, receipt_path: str | None, timing: Timing) -> End:
-        receipt: Any = None
-        if receipt_path:
-            with suppress(httpx.HTTPError, ValueError):
-                answer = await self._client.get(receipt_path)
-                receipt = answer.json() if answer.status_code == httpx.codes.OK else None
-        if not isinstance(receipt, dict):
-            return End(Finish.UNKNOWN, None, timing)
-        usage, seconds = receipt["usage"], receipt["seconds"]
-        return End(
-            Finish(receipt["finish"]),
-            Usage(usage["prompt"], usage["cached"], usage["output"]) if usage else None,
-            Timing(seconds["queue"], seconds["prefill"], seconds["decode"]),
-            receipt["stopped_by"],
-            receipt,
-        )
-
-
-def _is_address(url: str) -> bool:
-    try:
-        return (httpx.URL(url).port or 0) <= 65535
-    except httpx.InvalidURL:
-        return False
 
 
 async def _texts(answer: httpx.Response) -> AsyncGenerator[str, None]:

@@ -1,0 +1,109 @@
+"""The chunks of a server that speaks the OpenAI API, read: text, log-probabilities, why it ended, usage. Knows no connection.
+
+Both shapes of log-probabilities are read, that of chat completions and the older one of completions; llama.cpp gives the first in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from puna.errors import EndpointError
+from puna.generation import Delta, Finish, Logprob, Usage
+
+NO_ID = -1
+"""Stands for a token's id, which the API does not tell."""
+
+_FINISH = {"stop": Finish.STOP, "length": Finish.LENGTH}
+
+
+@dataclass
+class Told:
+    """What the chunks have told so far, besides text. finish: None until the answer has ended."""
+
+    finish: Finish | None = None
+    stopped_by: str | None = None
+    usage: Usage | None = None
+    id: str = ""
+    model: str = ""
+    fingerprint: str = ""
+
+    def read(self, chunk: object) -> Iterator[Delta]:
+        """The new text of a chunk.
+
+        Raises:
+            EndpointError: it tells of an error, or is no chunk.
+        """
+        if not isinstance(chunk, dict):
+            raise EndpointError(f"an event of the stream must be an object, not {chunk!r:.100}")
+        if chunk.get("error") or chunk.get("object") == "error":
+            raise EndpointError(f"the stream broke off: {sentence(chunk)}")
+        self.id = str(chunk.get("id") or self.id)
+        self.model = str(chunk.get("model") or self.model)
+        self.fingerprint = str(chunk.get("system_fingerprint") or self.fingerprint)
+        if isinstance(chunk.get("usage"), dict):
+            self.usage = _usage(chunk["usage"]) or self.usage
+        for choice in chunk.get("choices") or ():
+            yield from self._choice(choice)
+
+    def _choice(self, choice: Mapping[str, Any]) -> Iterator[Delta]:
+        text = choice["text"] if "text" in choice else (choice.get("delta") or {}).get("content")
+        likely = tuple(_logprobs(choice.get("logprobs")))
+        if text or likely:
+            yield Delta(text or "", max(1, len(likely)), likely)
+        if choice.get("finish_reason"):
+            self.finish = _FINISH.get(choice["finish_reason"], Finish.UNKNOWN)
+            said = choice.get("stop_reason")  # of vLLM: the stop text, or a token's id
+            self.stopped_by = said if isinstance(said, str) else None
+
+
+def sentence(said: object) -> str:
+    """The sentence of an error, in whichever of the usual places it stands."""
+    for name in ("error", "message", "detail"):
+        if isinstance(said, dict) and said.get(name):
+            return sentence(said[name])
+    return str(said)[:500]
+
+
+def _usage(told: Mapping[str, Any]) -> Usage | None:
+    prompt, output = told.get("prompt_tokens"), told.get("completion_tokens")
+    if not isinstance(prompt, int) or not isinstance(output, int):
+        return None
+    cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return Usage(prompt, min(int(cached), prompt), output)
+
+
+def _logprobs(told: Any) -> Iterator[Logprob]:
+    if not isinstance(told, dict):
+        return
+    if "content" in told:
+        for entry in told["content"] or ():
+            yield _token(entry, tuple(_token(other) for other in entry.get("top_logprobs") or ()))
+        return
+    columns: Sequence[Sequence[Any]] = [told.get(name) or () for name in ("tokens", "token_logprobs", "top_logprobs")]
+    for text, logprob, others in zip_longest(*columns):
+        tops = sorted((others or {}).items(), key=lambda item: -item[1])
+        yield Logprob(
+            NO_ID, _bytes(text), _ln(logprob), tuple(Logprob(NO_ID, _bytes(t), _ln(value)) for t, value in tops)
+        )
+
+
+def _token(entry: Mapping[str, Any], top: tuple[Logprob, ...] = ()) -> Logprob:
+    told = entry.get("bytes")
+    data = _bytes(entry["token"]) if told is None else bytes(told)
+    number = entry.get("id")  # of llama.cpp
+    return Logprob(number if isinstance(number, int) else NO_ID, data, _ln(entry["logprob"]), top)
+
+
+def _bytes(text: str) -> bytes:
+    r"""A token's text; ``bytes:\xe2\x80`` is a part of a character."""
+    if text.startswith("bytes:\\x"):
+        return bytes.fromhex(text.removeprefix("bytes:").replace("\\x", ""))
+    return text.encode("utf-8", "replace")
+
+
+def _ln(told: float | None) -> float:
+    """0 or less; OpenAI writes -9999 for what is hardly possible."""
+    return min(0.0, float(told or 0.0))

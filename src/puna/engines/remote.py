@@ -1,0 +1,75 @@
+"""What the clients of remote endpoints have in common: an address, connections, and the receipt that an endpoint of puna's gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from puna.errors import EndpointError, InputError
+from puna.generation import End, Finish, Timing, Usage
+
+SILENCE_SECONDS = 60.0
+"""Longest wait for the next byte: SageMaker's own limit for the first one, and boto3's default for each read."""
+
+RECEIPT = "x-puna-receipt"
+"""The header in which an endpoint of puna's says where the receipt is."""
+
+
+def checked(url: str) -> str:
+    """An address without a slash at its end.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"--url must begin with http:// or https://, not {url[:80]!r}")
+    try:
+        good = (httpx.URL(url).port or 0) <= 65535
+    except httpx.InvalidURL:
+        good = False
+    if not good:
+        raise InputError(f"--url must be an address such as http://127.0.0.1:8080, not {url[:80]!r}")
+    return url.rstrip("/")
+
+
+def client(url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+    """Connections to an address. A proxy of the environment is for addresses beyond this machine."""
+    loopback = httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
+    timeout = httpx.Timeout(SILENCE_SECONDS, connect=10)
+    limits = httpx.Limits(
+        max_connections=None, max_keepalive_connections=20
+    )  # how many at a time is the caller's affair
+    return httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=not loopback, headers=headers, limits=limits)
+
+
+async def with_receipt(http: httpx.AsyncClient, answer: httpx.Response, end: End) -> End:
+    """An end as the endpoint's receipt tells it, where it gives one."""
+    path = answer.headers.get(RECEIPT, "")
+    if not path.startswith("/") or path.startswith("//"):  # on that server, and no other
+        return end
+    receipt: Any = None
+    with suppress(httpx.HTTPError, ValueError):
+        told = await http.get(answer.url.join(path))
+        receipt = told.json() if told.status_code == httpx.codes.OK else None
+    if not isinstance(receipt, dict):
+        return end
+    usage, seconds = receipt["usage"], receipt["seconds"]
+    return replace(
+        end,
+        finish=Finish(receipt["finish"]),
+        usage=Usage(usage["prompt"], usage["cached"], usage["output"]) if usage else None,
+        timing=Timing(seconds["queue"], seconds["prefill"], seconds["decode"]),
+        stopped_by=receipt["stopped_by"],
+        remote={"id": path.rpartition("/")[2], **receipt},
+    )
+
+
+def lost(url: str, error: httpx.HTTPError, kind: type[EndpointError]) -> EndpointError:
+    """A sentence for a connection that fails."""
+    if isinstance(error, httpx.TimeoutException):
+        return kind(f"{url} said nothing for {SILENCE_SECONDS:.0f} s; is it up, and not busy?")
+    return kind(f"{url} does not answer ({error or type(error).__name__}); is it up?")
