@@ -44,11 +44,19 @@ def of_records(given: Given) -> tuple[Case, ...]:
     """The cases of ``[[cases]]``: a table of values each.
 
     Raises:
-        InputError: a value that is no text or number.
+        InputError: a value that is no text or number, cases with different variables.
     """
-    return tuple(
-        _case({name: _value(value) for name, value in entry.table("variable").items()}) for entry in given.entries()
-    )
+    entries = given.entries()
+    columns = entries[0].table("variable").keys()
+    found = []
+    for entry in entries:
+        inside = entry.table("variable")
+        if inside.keys() != columns:
+            raise entry.refused(
+                f"{entry.key} has {_list(inside)}, but the first case has {_list(columns)}; give each case the same"
+            )
+        found.append(_case({name: _value(value) for name, value in inside.items()}))
+    return tuple(found)
 
 
 def of_file(given: Given) -> tuple[Case, ...]:
@@ -165,7 +173,7 @@ def _jsonl(path: Path, text: str) -> Iterator[Case]:
         record = _record(line, raw)
         if columns and record.keys() != columns.keys():
             raise line.refused(
-                f"its keys are {', '.join(record)}, but those of the first case are {', '.join(columns)}"
+                f"its keys are {_list(record)}, but those of the first case are {_list(columns)}; give each case the same"
             )
         columns = record
         yield _case(_fit(line, {name: _text(line, name, value) for name, value in record.items()}))
@@ -239,3 +247,7 @@ def _distinctly_named(cases: Iterable[Case]) -> tuple[Case, ...]:
 def _name(values: Values) -> str:
     told = " ".join(", ".join(values.values()).split()) or "empty"
     return told if len(told) <= _LONGEST_NAME else f"{told[: _LONGEST_NAME - 3]}..."
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

@@ -170,12 +170,14 @@ def _checked(given: Given, value: object) -> object:
     except SamplingError as error:
         raise given.refused(str(error)) from None
     found = getattr(made, name)
-    return list(found) if name == "stop" else found
+    if name == "stop":
+        return list(found)
+    return RANGES[name][0](found)  # 0 and 0.0 are the same temperature
 
 
 def _named(given: Sequence[Mapping[str, object]], names: Iterable[str | None] | None = None) -> tuple[Variant, ...]:
     samplings = [Sampling.of(each) for each in given]
-    varied = [name for name in PARAMETERS if len({repr(getattr(each, name)) for each in samplings}) > 1]
+    varied = [name for name in PARAMETERS if len({getattr(each, name) for each in samplings}) > 1]
     own = names or [None] * len(given)
     return tuple(
         Variant(name or _name(sampling, varied), sampling, frozenset(each))
