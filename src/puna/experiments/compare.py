@@ -15,7 +15,7 @@ import numpy as np
 from puna.experiments.factors import Level
 from puna.experiments.measures import Measure
 from puna.experiments.paired import Over, Pairs, Units, pairs, units
-from puna.experiments.permutation import DRAWS, Paired, difference_interval, paired_tests
+from puna.experiments.permutation import DRAWS, Paired, paired_tests
 from puna.experiments.rows import Row
 from puna.experiments.similarity import pairwise_bleu
 from puna.experiments.stats import (
@@ -125,8 +125,7 @@ def comparisons(
     Raises:
         InputError: an unknown factor.
     """
-    found, scope = pairs(rows, measure, by, over)
-    return _compared(found, measure.name, by, alpha, scope)
+    return _compared(pairs(rows, measure, by, over), measure.name, by, alpha)
 
 
 def diversities(
@@ -154,13 +153,12 @@ def diversity_comparisons(
     over: Over | None = None,
     similarity: Similarity = pairwise_bleu,
 ) -> tuple[Comparison, ...]:
-    """Each two levels' diversities, tested by swapping the outputs of a pair between them.
+    """Each two levels' diversities, tested on what each seed's output contributes (``puna.experiments.varied``).
 
     Raises:
         InputError: an unknown factor.
     """
-    found, scope = varied_pairs(rows, similarity, by, over)
-    return _compared(found, DIVERSITY.name, by, alpha, scope)
+    return _compared(varied_pairs(rows, similarity, by, over), DIVERSITY.name, by, alpha)
 
 
 def _summary(found: Units, measure: Measure, by: str, level: float, over: Over) -> Summary:
@@ -202,35 +200,31 @@ def _exact(value: float) -> Interval:
     return Interval(value, value, value)
 
 
-def _compared(found: Sequence[Pairs], measure: str, by: str, alpha: float, over: Over) -> tuple[Comparison, ...]:
+def _compared(found: Sequence[Pairs], measure: str, by: str, alpha: float) -> tuple[Comparison, ...]:
     some = [each for each in found if each.differences]
     family = len(some)
     draws = max(DRAWS, min(MOST_DRAWS, round(50 * family / alpha)) - 1)
-    tests = paired_tests([each.turned for each in some], 1 - alpha, draws)
-    corrected = holm([test.p for test in tests])
-    known = iter(zip(tests, corrected, strict=True))
+    tests = paired_tests([each.differences for each in some], 1 - alpha, draws)
+    known = iter(zip(tests, holm([test.p for test in tests]), strict=True))
     told = []
     for each in found:
-        bare = Comparison(by, each.a, each.b, measure, len(each.differences), each.left_out, over, family, alpha)
+        bare = Comparison(by, each.a, each.b, measure, len(each.differences), each.left_out, each.over, family, alpha)
         told.append(_filled(bare, each, *next(known)) if each.differences else bare)
     return tuple(told)
 
 
 def _filled(bare: Comparison, found: Pairs, test: Paired, p_holm: float) -> Comparison:
-    differences = found.differences
-    same = found.turned is differences
-    interval = test.difference if same else difference_interval(differences, 1 - bare.alpha)
-    strict = bare.alpha / bare.family
+    differences, strict = found.differences, bare.alpha / bare.family
     sd = float(np.std(differences, ddof=1)) if len(differences) > 1 else None
-    needed = None if sd is None or found.each is None else repeats_needed(sd, interval.estimate, strict, POWER)
+    needed = None if sd is None else repeats_needed(sd, test.difference.estimate, strict, POWER)
     return replace(
         bare,
-        difference=interval,
+        difference=test.difference,
         effect=effect(differences),
-        superiority=superiority(differences),
+        superiority=None if bare.measure == DIVERSITY.name else superiority(differences),
         p=test.p,
         p_holm=p_holm,
         significant=p_holm <= bare.alpha,
-        repeats_for_this=None if needed is None or found.each is None else math.ceil(needed / found.each),
+        repeats_for_this=None if needed is None else math.ceil(needed / found.each),
         detectable=None if sd is None else detectable(len(differences), sd, strict, POWER),
     )

@@ -75,18 +75,18 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Two levels on the units that both have.
+    """Two levels on the units that both have. differences: b less a, one for each unit. left_out: pairs of which a side has no value.
 
-    differences: b less a, one for each unit. turned: the numbers whose signs a permutation test turns: the differences, but for diversity. left_out: pairs of which a side has no value. each: pairs that one more repeat (or
-    prompt) brings; None where more of them bring nothing new.
+    over: what they generalise to; over prompts also where both sides are greedy, so that repeats are none. each: pairs that one more repeat
+    (or prompt) brings.
     """
 
     a: Level
     b: Level
     differences: tuple[float, ...]
-    turned: tuple[float, ...]
     left_out: int
-    each: float | None
+    over: Over
+    each: float
 
 
 def collect(rows: Iterable[Row], by: Factor, of: Callable[[Row], T | None]) -> dict[Key, Found[T]]:
@@ -127,9 +127,7 @@ def units(
     return tuple(_units(table, level, over) for level in levels(rows, by_factor)), over
 
 
-def pairs(
-    rows: Iterable[Row], measure: Measure, by: str = "setting", over: Over | None = None
-) -> tuple[tuple[Pairs, ...], Over]:
+def pairs(rows: Iterable[Row], measure: Measure, by: str = "setting", over: Over | None = None) -> tuple[Pairs, ...]:
     """Each two levels in pairs, in the order of the levels.
 
     Raises:
@@ -138,7 +136,7 @@ def pairs(
     rows, by_factor = tuple(rows), factor(by)
     table = collect(rows, by_factor, _finite(measure))
     over = over or scope(table)
-    return tuple(_pairs(table, a, b, over) for a, b in combinations(levels(rows, by_factor), 2)), over
+    return tuple(_pairs(table, a, b, over) for a, b in combinations(levels(rows, by_factor), 2))
 
 
 def counted(table: Mapping[Key, Found[T]], level: Level) -> tuple[int, int]:
@@ -155,18 +153,33 @@ def averaged(parts: Mapping[tuple[Place, int | None], list[float]], over: Over) 
     return {place: [_mean(several)] for place, several in found.items()} if over is Over.PROMPTS else dict(found)
 
 
-def each(units: Iterable[tuple[Place, int | None]], over: Over) -> float | None:
-    """See ``Pairs.each``."""
+def grouped(
+    level: Level,
+    drawn: Mapping[tuple[Place, int | None], list[float]],
+    known: Mapping[tuple[Place, int | None], list[float]],
+    over: Over,
+    *,
+    failed: int,
+    undefined: int,
+) -> Units:
+    """Units in their groups. drawn: values that another seed would have otherwise; known: those it would not."""
     if over is Over.PROMPTS:
-        return 1.0
-    seeds = [seed for _, seed in units if seed is not None]
-    return len(seeds) / len(set(seeds)) if seeds else None
+        every = averaged({**drawn, **known}, over)
+        group = tuple(value for values in every.values() for value in values)
+        return Units(level, (group,) if group else (), failed, undefined)
+    groups = [*averaged(drawn, over).values(), *averaged(known, over).values()]
+    return Units(level, tuple(map(tuple, groups)), failed, undefined, exact=bool(known) and not drawn)
 
 
-def seeds_of(a: Found[T] | None, b: Found[T] | None, *, fixed: tuple[bool, bool]) -> set[int]:
-    """The seeds with which two sides were asked, those of a side where they change nothing left aside."""
-    sides = [found.seeds for found, same in zip((a, b), fixed, strict=True) if found is not None and not same]
-    return set().union(*sides)
+def paired(
+    a: Level, b: Level, parts: Mapping[tuple[Place, int | None], list[float]], left_out: int, over: Over
+) -> Pairs:
+    """Differences by unit, as pairs. A seed of None: the seed changes neither side."""
+    seeds = [seed for _, seed in parts if seed is not None]
+    differences = tuple(value for values in averaged(parts, over).values() for value in values)
+    if over is Over.PROMPTS or not seeds:
+        return Pairs(a, b, differences, left_out, Over.PROMPTS, 1.0)
+    return Pairs(a, b, differences, left_out, over, len(seeds) / len(set(seeds)))
 
 
 def _finite(measure: Measure) -> Callable[[Row], float | None]:
@@ -205,13 +218,7 @@ def _units(table: Mapping[Key, Found[float]], level: Level, over: Over) -> Units
             for seed, several in found.values.items():
                 drawn[place, seed].append(_mean(several))
     failed, undefined = counted(table, level)
-    if over is Over.PROMPTS:
-        every = averaged({**drawn, **known}, over)
-        return Units(
-            level, (tuple(value for values in every.values() for value in values),) if every else (), failed, undefined
-        )
-    groups = [*averaged(drawn, over).values(), *averaged(known, over).values()]
-    return Units(level, tuple(map(tuple, groups)), failed, undefined, exact=bool(known) and not drawn)
+    return grouped(level, drawn, known, over, failed=failed, undefined=undefined)
 
 
 def _pairs(table: Mapping[Key, Found[float]], a: Level, b: Level, over: Over) -> Pairs:
@@ -223,15 +230,17 @@ def _pairs(table: Mapping[Key, Found[float]], a: Level, b: Level, over: Over) ->
         if all(same) or (one is None and same[1]) or (other is None and same[0]):
             seeds: Iterable[int | None] = (None,)
         else:
-            seeds = sorted(seeds_of(one, other, fixed=same))
+            sides = [
+                found.seeds for found, fixed in zip((one, other), same, strict=True) if found is not None and not fixed
+            ]
+            seeds = sorted(set().union(*sides))
         for seed in seeds:
             values = [_at(found, seed or 0, fixed=fixed) for found, fixed in zip((one, other), same, strict=True)]
             if values[0] is None or values[1] is None:
                 left_out += 1
             else:
                 parts[place, seed].append(values[1] - values[0])
-    differences = tuple(value for values in averaged(parts, over).values() for value in values)
-    return Pairs(a, b, differences, differences, left_out, each(parts, over))
+    return paired(a, b, parts, left_out, over)
 
 
 def _mean(values: list[float]) -> float:

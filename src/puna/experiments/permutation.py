@@ -1,4 +1,4 @@
-"""Paired permutation tests and the intervals that they make, of plain numbers and of similarities. Knows no rows and no measures.
+"""Paired permutation tests and the intervals that they make, of plain numbers. Knows no rows and no measures.
 
 The test: if two sides do not differ, a pair could as well have been the other way round, so each difference could as well have the other
 sign. p is the share of all ways to choose signs whose mean is at least as far from 0. All 2**n ways are counted up to n = 16, beyond
@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from puna.errors import InputError
-from puna.experiments.stats import SEED, Floats, Interval, grouped_mean_interval
+from puna.experiments.stats import SEED, Floats, Interval
 
 EXACT = 16
 """Most pairs of which every choice of signs is counted."""
@@ -125,55 +124,3 @@ def _choices(n: int, draws: int) -> Iterator[Floats]:
     random = np.random.default_rng(SEED)
     for start in range(0, draws, rows):
         yield random.integers(0, 2, size=(min(rows, draws - start), n), dtype=np.int8).astype(np.float64)
-
-
-def swap_values(similarities: Floats) -> Floats:
-    """Numbers, one for each pair, that turn a permutation test of diversity into one of signs; their mean is diversity b less diversity a.
-
-    similarities: shape (2n, 2n), symmetric: outputs of a, then those of b in the same order of seeds; 2 <= n. Diversity is 1 less the mean
-    similarity of two different outputs. To swap the outputs of pair i between a and b turns the sign of the i-th number and leaves the others:
-    what the pairs (a_i, b_j) add stays when both i and j are swapped, and cancels in the mean.
-
-    Raises:
-        InputError: no such matrix.
-    """
-    n = len(similarities) // 2
-    if similarities.shape != (2 * n, 2 * n) or n < 2:
-        raise InputError(
-            f"a test of diversity needs at least two outputs on each side, and as many, not {similarities.shape} similarities"
-        )
-    aa, bb, ab = similarities[:n, :n], similarities[n:, n:], similarities[:n, n:]
-    each = aa - bb + ab - ab.T
-    return np.asarray((each.sum(axis=1) - np.diagonal(each)) / (n - 1), dtype=np.float64)
-
-
-def swap_test(similarities: Floats, draws: int = DRAWS) -> float:
-    """The p of the difference in diversity of two sets of n outputs, paired by seed: outputs of a pair are swapped in all ways. See ``swap_values``."""
-    return paired_permutation(swap_values(similarities).tolist(), draws)
-
-
-def pseudo_values(similarities: NDArray[np.float64]) -> Floats:
-    """What each output contributes to the diversity of n outputs: jackknife pseudo-values (Tukey; of a U-statistic: Arvesen 1969).
-
-    similarities: shape (n, n), symmetric; 3 <= n. Their mean is the diversity, exactly, and they can be used as if they were
-    independent values with that mean.
-
-    Raises:
-        InputError: no such matrix.
-    """
-    n = len(similarities)
-    if similarities.shape != (n, n) or n < 3:
-        raise InputError(
-            f"the interval of a diversity needs at least three outputs, not {similarities.shape} similarities"
-        )
-    apart = 1.0 - similarities
-    to_others = apart.sum(axis=1) - np.diagonal(apart)
-    whole = float(to_others.sum())
-    without = (whole - 2 * to_others) / ((n - 1) * (n - 2))
-    return np.asarray(n * whole / (n * (n - 1)) - (n - 1) * without, dtype=np.float64)
-
-
-def diversity_interval(similarities: Sequence[Floats], level: float = 0.95) -> Interval:
-    """The mean diversity of the outputs of several units, each by its similarities, shape (n, n), 3 <= n. 0 (all the same) to 1."""
-    parts = [pseudo_values(each).tolist() for each in similarities]
-    return grouped_mean_interval(parts, level).within(0.0, 1.0)

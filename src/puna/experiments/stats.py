@@ -144,6 +144,33 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(estimate, float(ordered[outside]), float(ordered[n - 1 - outside]))
 
 
+def pseudo_values(similarities: Floats) -> Floats:
+    """What each output contributes to the diversity of n outputs: jackknife pseudo-values (Tukey; of a U-statistic: Arvesen 1969).
+
+    similarities: shape (n, n), symmetric; 3 <= n. Their mean is the diversity, exactly, and they can be used as if they were
+    independent values with that mean.
+
+    Raises:
+        InputError: no such matrix.
+    """
+    n = len(similarities)
+    if similarities.shape != (n, n) or n < 3:
+        raise InputError(
+            f"the interval of a diversity needs at least three outputs, not {similarities.shape} similarities"
+        )
+    apart = 1.0 - similarities
+    to_others = apart.sum(axis=1) - np.diagonal(apart)
+    whole = float(to_others.sum())
+    without = (whole - 2 * to_others) / ((n - 1) * (n - 2))
+    return np.asarray(n * whole / (n * (n - 1)) - (n - 1) * without, dtype=np.float64)
+
+
+def diversity_interval(similarities: Sequence[Floats], level: float = 0.95) -> Interval:
+    """The mean diversity of the outputs of several units, each by its similarities, shape (n, n), 3 <= n. 0 (all the same) to 1."""
+    parts = [pseudo_values(each).tolist() for each in similarities]
+    return grouped_mean_interval(parts, level).within(0.0, 1.0)
+
+
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """The share of successes (Wilson 1927): also good for few, and where all or none are successes.
 

@@ -1,22 +1,22 @@
 """How much the repeats of one prompt vary, as independent values of each level and as pairs of two. Knows rows; no statistics of them.
 
-Diversity is a number of a set of outputs, not of one. So that intervals can be had of it all the same, each output has its jackknife
-pseudo-value, whose mean is the diversity; so that a pair can be swapped between two levels, it has its ``swap_values``.
+Diversity is a number of a set of outputs, not of one. So that intervals and tests can be had of it all the same, each output has its
+jackknife pseudo-value, which stands for what it contributes; the mean of these is the diversity.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from puna.experiments.factors import Level, Place, factor, levels
-from puna.experiments.paired import Found, Key, Over, Pairs, Units, averaged, collect, counted, each, scope, seeds_of
-from puna.experiments.permutation import pseudo_values, swap_values
+from puna.experiments.factors import Factor, Level, Place, factor, levels
+from puna.experiments.paired import Found, Key, Over, Pairs, Units, averaged, collect, counted, grouped, paired, scope
 from puna.experiments.rows import Row
-from puna.experiments.stats import Floats
+from puna.experiments.stats import Floats, pseudo_values
 
 Similarity = Callable[[Sequence[str]], Floats]
 """How alike n texts are, shape (n, n), symmetric, 1 on the diagonal."""
@@ -24,20 +24,25 @@ Similarity = Callable[[Sequence[str]], Floats]
 Parts = dict[tuple[Place, int | None], list[float]]
 
 
-class _Alike:
-    """Similarities of all outputs at a place. Each text is compared once, however often it stands there."""
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """A level's outputs at a place in a context. seeds: of those that there are. asked: also of the others. fixed: the seed changes nothing."""
 
-    def __init__(self, table: Mapping[Key, Found[str]], similarity: Similarity) -> None:
-        texts: dict[Place, dict[str, int]] = defaultdict(dict)
-        for (_, _, place), found in table.items():
-            for several in found.values.values():
-                texts[place].setdefault(several[0], len(texts[place]))
-        self._numbers = texts
-        self._matrices = {place: similarity(list(numbers)) for place, numbers in texts.items()}
+    seeds: tuple[int, ...]
+    asked: frozenset[int]
+    similarities: Floats
+    fixed: bool
 
-    def of(self, place: Place, texts: Sequence[str]) -> Floats:
-        numbers = [self._numbers[place][text] for text in texts]
-        return self._matrices[place][np.ix_(numbers, numbers)]
+    def has(self, seed: int) -> bool:
+        return self.fixed or seed in self.seeds
+
+    def contributions(self, seeds: Sequence[int]) -> list[float]:
+        """Numbers whose mean is the diversity of the outputs of these seeds: one for each output, or, of two outputs, a single one."""
+        if self.fixed:
+            return [0.0] * (len(seeds) if len(seeds) > 2 else 1)
+        places = [self.seeds.index(seed) for seed in seeds]
+        some = self.similarities[np.ix_(places, places)]
+        return [float(1 - some[0, 1])] if len(some) == 2 else pseudo_values(some).tolist()
 
 
 def varied_units(
@@ -49,101 +54,80 @@ def varied_units(
         InputError: an unknown factor.
     """
     rows, by_factor = tuple(rows), factor(by)
-    table = collect(rows, by_factor, _text)
+    table, outputs = _collected(rows, by_factor, similarity)
     over = over or scope(table)
-    # Outputs of two levels are never compared here, so each level has its own, smaller matrices.
-    return tuple(_units(table, level, similarity, over) for level in levels(rows, by_factor)), over
+    return tuple(_units(table, outputs, level, over) for level in levels(rows, by_factor)), over
 
 
 def varied_pairs(
     rows: Iterable[Row], similarity: Similarity, by: str = "setting", over: Over | None = None
-) -> tuple[tuple[Pairs, ...], Over]:
+) -> tuple[Pairs, ...]:
     """The diversities of each two levels, of the seeds that both have.
 
     Raises:
         InputError: an unknown factor.
     """
     rows, by_factor = tuple(rows), factor(by)
-    table = collect(rows, by_factor, _text)
+    table, outputs = _collected(rows, by_factor, similarity)
     over = over or scope(table)
-    alike = _Alike(table, similarity)
-    return tuple(_pairs(table, a, b, alike, over) for a, b in combinations(levels(rows, by_factor), 2)), over
+    return tuple(_pairs(outputs, a, b, over) for a, b in combinations(levels(rows, by_factor), 2))
 
 
-def _text(row: Row) -> str | None:
-    return row.output
+def _collected(
+    rows: Iterable[Row], by: Factor, similarity: Similarity
+) -> tuple[dict[Key, Found[str]], dict[Key, _Outputs]]:
+    table = collect(rows, by, lambda row: row.output)
+    return table, {key: _outputs(found, similarity) for key, found in table.items()}
 
 
-def _fixed(found: Found[str] | None) -> bool:
-    """Whether the seed changes nothing: greedy, and no repeat differs."""
-    return found is not None and found.greedy and len({texts[0] for texts in found.values.values()}) == 1
+def _outputs(found: Found[str], similarity: Similarity) -> _Outputs:
+    texts = {seed: several[0] for seed, several in sorted(found.values.items())}
+    different = list(dict.fromkeys(texts.values()))  # a text that came several times is compared once
+    matrix = similarity(different)
+    numbers = [different.index(text) for text in texts.values()]
+    fixed = found.greedy and len(different) == 1
+    return _Outputs(tuple(texts), frozenset(found.seeds), matrix[np.ix_(numbers, numbers)], fixed)
 
 
-def _at(found: Found[str] | None, seed: int, *, fixed: bool) -> str | None:
-    if found is None:
-        return None
-    return next(iter(found.values.values()))[0] if fixed else found.values.get(seed, [None])[0]
-
-
-def _units(table: Mapping[Key, Found[str]], level: Level, similarity: Similarity, over: Over) -> Units:
-    mine = {key: found for key, found in table.items() if key[0] == level.value}
-    alike = _Alike(mine, similarity)
+def _units(table: Mapping[Key, Found[str]], outputs: Mapping[Key, _Outputs], level: Level, over: Over) -> Units:
     drawn: Parts = defaultdict(list)
     known: Parts = defaultdict(list)
     alone = 0
-    for (_, _, place), found in mine.items():
-        texts = {seed: several[0] for seed, several in sorted(found.values.items())}
-        if _fixed(found):
+    for (value, _, place), found in outputs.items():
+        if value != level.value:
+            continue
+        if found.fixed:
             known[place, None].append(0.0)
-        elif len(texts) < 2:
-            alone += len(texts)
+        elif len(found.seeds) < 2:
+            alone += len(found.seeds)
         else:
-            values = _contributions(alike.of(place, list(texts.values())))
-            for seed, value in zip(texts if len(values) > 1 else (None,), values, strict=False):
-                drawn[place, seed].append(value)
+            _add(drawn, place, found.seeds, found.contributions(found.seeds))
     failed, _ = counted(table, level)
-    if over is Over.PROMPTS:
-        every = averaged({**drawn, **known}, over)
-        return Units(
-            level, (tuple(value for values in every.values() for value in values),) if every else (), failed, alone
-        )
-    groups = [*averaged(drawn, over).values(), *averaged(known, over).values()]
-    return Units(level, tuple(map(tuple, groups)), failed, alone, exact=bool(known) and not drawn)
+    return grouped(level, drawn, known, over, failed=failed, undefined=alone)
 
 
-def _contributions(similarities: Floats) -> list[float]:
-    """Numbers whose mean is the diversity: one for each output, or, of two outputs, a single one."""
-    if len(similarities) == 2:
-        return [float(1 - similarities[0, 1])]
-    return [float(value) for value in pseudo_values(similarities)]
-
-
-def _pairs(table: Mapping[Key, Found[str]], a: Level, b: Level, alike: _Alike, over: Over) -> Pairs:
-    differences: Parts = defaultdict(list)
-    turned: Parts = defaultdict(list)
+def _pairs(outputs: Mapping[Key, _Outputs], a: Level, b: Level, over: Over) -> Pairs:
+    parts: Parts = defaultdict(list)
     left_out = 0
-    for context, place in dict.fromkeys(key[1:] for key in table if key[0] in {a.value, b.value}):
-        one, other = table.get((a.value, context, place)), table.get((b.value, context, place))
-        same = (_fixed(one), _fixed(other))
-        if all(same):
-            differences[place, None].append(0.0)
-            turned[place, None].append(0.0)
+    for rest in dict.fromkeys(key[1:] for key in outputs if key[0] in {a.value, b.value}):
+        context, place = rest
+        one, other = outputs.get((a.value, context, place)), outputs.get((b.value, context, place))
+        if one is None or other is None:
+            left_out += sum(1 if side.fixed else len(side.asked) for side in (one, other) if side is not None)
             continue
-        seeds = sorted(seeds_of(one, other, fixed=same)) or [0]
-        sides = [
-            [_at(found, seed, fixed=fixed) for seed in seeds] for found, fixed in zip((one, other), same, strict=True)
-        ]
-        both = [n for n in range(len(seeds)) if sides[0][n] is not None and sides[1][n] is not None]
-        left_out += len(seeds) - len(both)
+        if one.fixed and other.fixed:
+            parts[place, None].append(0.0)
+            continue
+        asked = sorted(frozenset().union(*(side.asked for side in (one, other) if not side.fixed)))
+        both = [seed for seed in asked if one.has(seed) and other.has(seed)]
         if len(both) < 2:
-            left_out += len(both)
+            left_out += len(asked)
             continue
-        texts = [text for side in sides for n in both if (text := side[n]) is not None]
-        matrix, n = alike.of(place, texts), len(both)
-        apart = np.subtract(_contributions(matrix[n:, n:]), _contributions(matrix[:n, :n]))
-        for k, swapped in enumerate(swap_values(matrix)):
-            seed = seeds[both[k]]
-            turned[place, seed].append(float(swapped))
-            differences[place, seed].append(float(apart[k] if len(apart) > 1 else apart[0]))
-    flat = [tuple(v for values in averaged(parts, over).values() for v in values) for parts in (differences, turned)]
-    return Pairs(a, b, flat[0], flat[0] if over is Over.PROMPTS else flat[1], left_out, each(turned, over))
+        left_out += len(asked) - len(both)
+        _add(parts, place, both, np.subtract(other.contributions(both), one.contributions(both)).tolist())
+    return paired(a, b, parts, left_out, over)
+
+
+def _add(parts: Parts, place: Place, seeds: Sequence[int], values: Sequence[float]) -> None:
+    for seed, value in zip(seeds if len(values) > 1 else (None,), values, strict=True):
+        parts[place, seed].append(value)
