@@ -19,6 +19,7 @@ from puna.cli.progress import on_terminal
 from puna.cli.sweep_progress import duration, shown
 from puna.cli.targets import add_targets, targets_of
 from puna.errors import InputError
+from puna.experiments.experiment import Experiment
 from puna.experiments.plan import Plan
 from puna.experiments.store import Store
 from puna.experiments.sweep import JOBS, Summary, Tell, sweep
@@ -60,16 +61,18 @@ def run(args: argparse.Namespace) -> int:
 
 def plan_of(args: argparse.Namespace) -> Plan:
     """The plan of the file, as the options change it."""
-    from puna.experiments.builtin import builtin
-    from puna.experiments.experiment import Experiment
-
     if (args.file is None) == (args.builtin is None):
         raise InputError("an experiment must be named, either a file or --builtin NAME; see puna sweep --help")
-    experiment = builtin(args.builtin) if args.builtin else Experiment.read(Path(args.file))
-    changed: dict[str, object] = {"targets": targets_of(args, experiment.targets)}
-    if args.repeats is not None:
-        changed["repeats"] = args.repeats
-    return experiment.plan(**changed)
+    experiment = Experiment.read(Path(args.file)) if args.file else _builtin(args.builtin)
+    plan = experiment.plan(repeats=args.repeats)
+    targets = targets_of(args, plan.targets)
+    return plan if targets == plan.targets else experiment.plan(repeats=args.repeats, targets=targets)
+
+
+def _builtin(name: str) -> Experiment:
+    from puna.experiments.builtin import builtin
+
+    return builtin(name)
 
 
 def find_targets(plan: Plan, jobs: int) -> dict[str, Found]:
