@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from random import Random
 
 from puna.errors import SamplingError, unknown
@@ -36,12 +36,7 @@ def grid(given: Given) -> tuple[Variant, ...]:
         InputError: an unknown parameter, a value out of range, an empty list, a value twice, too many variants.
     """
     values = {name: _values(entry) for name, entry in _parameters(given).items()}
-    total = math.prod(len(each) for each in values.values())
-    if total > MOST_VARIANTS:
-        raise given.refused(
-            f"{given.key} makes {total} variants, but may make at most {MOST_VARIANTS}; shorten a list, or draw some with [draws]"
-        )
-    return _named([dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())])
+    return _named(list(_product(values, given)))
 
 
 def drawn(given: Given, draws: Given) -> tuple[Variant, ...]:
@@ -70,21 +65,25 @@ def drawn(given: Given, draws: Given) -> tuple[Variant, ...]:
 
 
 def listed(given: Given, common: Given | None) -> tuple[Variant, ...]:
-    """The variants of ``[[variants]]``. common: ``[sampling]`` beside them, one value each, which a variant may replace.
+    """The variants of ``[[variants]]``: each a grid of its own, mostly of one. common: ``[sampling]`` beside them, one value each.
+
+    A variant may replace what is common. One that an earlier one makes too is there once. Names tell what the variant itself gives.
 
     Raises:
-        InputError: as ``grid``; or two variants of one name, or which are the same.
+        InputError: as ``grid``; or two variants of one name, a name for several, or a named one that is there already.
     """
     shared = {} if common is None else {name: _only(entry) for name, entry in _parameters(common).items()}
-    entries = given.entries()
-    samplings, names = [], []
-    for entry in entries:
-        inside = entry.table("key of a variant", ("name", "seed", *PARAMETERS))
-        names.append(inside.pop("name").label() if "name" in inside else None)
-        _refuse_seed(inside)
-        samplings.append({**shared, **{name: _only(value) for name, value in inside.items()}})
-    made = _named(samplings, names)
-    distinct("variants", ((entry, variant.name) for entry, variant in zip(entries, made, strict=True)))
+    found: dict[Sampling, _Listed] = {}
+    for entry in given.entries():
+        for each in _entry(entry, shared):
+            same = found.setdefault(each.sampling, each)
+            if same is not each and (same.name or each.name):
+                raise entry.refused(f"{entry.key} samples as {same.at.key} does; leave one of them out")
+    if len(found) > MOST_VARIANTS:
+        raise given.refused(f"{given.key} makes {len(found)} variants, but may make at most {MOST_VARIANTS}")
+    varied = _varied(found)
+    made = tuple(each.variant(varied) for each in found.values())
+    distinct("variants", ((each.at, variant.name) for each, variant in zip(found.values(), made, strict=True)))
     return made
 
 
@@ -96,6 +95,42 @@ def variant_of(given: Given) -> Variant:
     """
     (made,) = _named([{name: _only(entry) for name, entry in _parameters(given).items()}])
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A variant of ``[[variants]]``. own: what it gives itself. given: with what is common."""
+
+    at: Given
+    name: str | None
+    sampling: Sampling
+    own: frozenset[str]
+    given: frozenset[str]
+
+    def variant(self, varied: Sequence[str]) -> Variant:
+        name = self.name or _name(self.sampling, [each for each in varied if each in self.own])
+        return Variant(name, self.sampling, self.given)
+
+
+def _entry(entry: Given, shared: Mapping[str, object]) -> Iterator[_Listed]:
+    inside = entry.table("key of a variant", ("name", "seed", *PARAMETERS))
+    name = inside.pop("name").label() if "name" in inside else None
+    _refuse_seed(inside)
+    values = {key: _values(value) for key, value in inside.items()}
+    if name is not None and any(len(each) > 1 for each in values.values()):
+        raise entry.refused(f"{entry.key} has a name, but makes several variants; leave the name out")
+    for each in _product(values, entry):
+        sampling = {**shared, **each}
+        yield _Listed(entry, name, Sampling.of(sampling), frozenset(values), frozenset(sampling))
+
+
+def _product(values: Mapping[str, Values], given: Given) -> Iterator[dict[str, object]]:
+    total = math.prod(len(each) for each in values.values())
+    if total > MOST_VARIANTS:
+        raise given.refused(
+            f"{given.key} makes {total} variants, but may make at most {MOST_VARIANTS}; shorten a list, or draw some with [draws]"
+        )
+    return (dict(zip(values, each, strict=True)) for each in itertools.product(*values.values()))
 
 
 def _parameters(given: Given) -> dict[str, Given]:
@@ -175,14 +210,17 @@ def _checked(given: Given, value: object) -> object:
     return RANGES[name][0](found)  # 0 and 0.0 are the same temperature
 
 
-def _named(given: Sequence[Mapping[str, object]], names: Iterable[str | None] | None = None) -> tuple[Variant, ...]:
+def _named(given: Sequence[Mapping[str, object]]) -> tuple[Variant, ...]:
     samplings = [Sampling.of(each) for each in given]
-    varied = [name for name in PARAMETERS if len({getattr(each, name) for each in samplings}) > 1]
-    own = names or [None] * len(given)
+    varied = _varied(samplings)
     return tuple(
-        Variant(name or _name(sampling, varied), sampling, frozenset(each))
-        for name, sampling, each in zip(own, samplings, given, strict=True)
+        Variant(_name(sampling, varied), sampling, frozenset(each))
+        for sampling, each in zip(samplings, given, strict=True)
     )
+
+
+def _varied(samplings: Collection[Sampling]) -> list[str]:
+    return [name for name in PARAMETERS if len({getattr(each, name) for each in samplings}) > 1]
 
 
 def _name(sampling: Sampling, varied: Iterable[str]) -> str:
