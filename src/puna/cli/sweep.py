@@ -124,6 +124,8 @@ def sum_up(summary: Summary, store: str) -> int:
     if was.left:
         words.append(f"{was.left} not begun")
     print(f"run {summary.run}: {', '.join(words)}, in {duration(was.seconds)}")
+    for note in summary.notes:
+        print(f"puna: {note}", file=sys.stderr)
     print(f"puna report {store} --run {summary.run}")
     if not summary.complete:
         return 130

@@ -10,12 +10,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from puna.errors import PunaError
+from puna.experiments.afterwards import distributions_of, first_answers, gone_through, likelihood_of, scored
 from puna.experiments.keys import key_of
 from puna.experiments.lengths import Asked, asked, window
-from puna.experiments.plan import Plan, Target, Trial
+from puna.experiments.plan import Cell, Continuation, Plan, Target, Trial
 from puna.experiments.rows import Outcome, State
 from puna.experiments.store import Store
 from puna.experiments.targets import Opened, find, opened
@@ -49,12 +50,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a sweep came to. before: trials that had been done already. complete: every trial was tried."""
+    """What a sweep came to. before: trials that had been done already. complete: every trial was tried.
+
+    notes: what else the plan wants and could not be found out, a sentence each.
+    """
 
     run: str
     before: int
     progress: Progress
     complete: bool
+    notes: tuple[str, ...] = ()
 
 
 Tell = Callable[[Progress], object]
@@ -92,7 +97,7 @@ async def sweep(
         finally:
             complete = not work.progress.left
             await asyncio.to_thread(store.finish, run, "complete" if complete else "interrupted")
-    return Summary(run, len(before), work.progress, complete)
+    return Summary(run, len(before), work.progress, complete, tuple(work.notes))
 
 
 Job = tuple[Trial, Turn, str, Stream]
@@ -111,6 +116,7 @@ class _Work:
     reuse: bool
     progress: Progress
     began: float = 0.0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def limits(self) -> Limits:
@@ -119,16 +125,50 @@ class _Work:
 
     async def at(self, target: Target, trials: Sequence[Trial]) -> None:
         """What is to be done at one target."""
-        if not trials or self.stop.is_set():
+        cells = [cell for cell in self.plan.cells if cell.target == target.name]
+        besides = await asyncio.to_thread(self._besides, cells)
+        if not (trials or any(besides)) or self.stop.is_set():
             return
         self._note(phase=f"starting {target.name}")
         found = await asyncio.to_thread(find, target, self.jobs)
-        cells = [cell for cell in self.plan.cells if cell.target == target.name]
         found = found.with_context(await asyncio.to_thread(window, found, cells))
         async with opened(found, {cell.format for cell in cells}, self.jobs) as here:
             self.began = self.began or time.monotonic()
             self._note(phase=f"answers of {target.name}")
             await self._trials(here, trials)
+            try:
+                await self._likelihoods(here, besides[0])
+                await self._distributions(here, besides[1])
+            except PunaError as error:
+                self.notes.append(f"{target.name}: {error}")
+
+    def _besides(self, cells: Sequence[Cell]) -> tuple[list[tuple[Cell, Continuation]], list[Cell]]:
+        """The continuations and the answers that are still to be scored."""
+        known = {(found.cell, found.name) for found in self.store.likelihoods(self.run)}
+        texts = [(cell, text) for cell, text in scored(cells) if (cell.index, text.name) not in known]
+        if not self.plan.record.distributions:
+            return texts, []
+        told = {found.cell for found in self.store.distributions(self.run)}
+        return texts, [cell for cell in gone_through(cells) if cell.index not in told]
+
+    async def _likelihoods(self, here: Opened, wanted: Sequence[tuple[Cell, Continuation]]) -> None:
+        for n, (cell, text) in enumerate(wanted):
+            if self.stop.is_set():
+                return
+            self._note(phase=f"likelihoods of {here.target.name} ({n} of {len(wanted)})")
+            found = await likelihood_of(here, cell, text)
+            await asyncio.to_thread(self.store.put_likelihood, self.run, found)
+
+    async def _distributions(self, here: Opened, wanted: Sequence[Cell]) -> None:
+        rows = await asyncio.to_thread(self.store.rows, self.run, True) if wanted else []  # as in the store
+        answers = first_answers(rows, wanted)
+        for n, row in enumerate(answers.values()):
+            if self.stop.is_set():
+                return
+            self._note(phase=f"distributions of {here.target.name} ({n} of {len(answers)})")
+            ids = await asyncio.to_thread(self.store.prompt_ids, row.ids_sha256)
+            told = await distributions_of(here, row, ids, self.plan.record.distributions)
+            await asyncio.to_thread(self.store.put_distributions, self.run, told)
 
     async def _trials(self, here: Opened, trials: Sequence[Trial]) -> None:
         async with aclosing(self._jobs(here, trials)) as jobs:
