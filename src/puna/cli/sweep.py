@@ -21,6 +21,7 @@ from puna.cli.targets import add_targets, targets_of
 from puna.errors import InputError
 from puna.experiments.experiment import Experiment
 from puna.experiments.plan import Plan
+from puna.experiments.running import begun
 from puna.experiments.store import Store
 from puna.experiments.sweep import JOBS, Summary, Tell, sweep
 from puna.experiments.targets import Found, find
@@ -85,14 +86,6 @@ def print_plan(plan: Plan, found: dict[str, Found]) -> None:
     """What will be done."""
     trials = sum(1 for _ in plan.trials())
     print(f"{plan.name}: {len(plan.cells)} cells, {trials} answers, at {', '.join(found)}")
-
-
-def begun(plan: Plan, store: Store, *, resume: bool) -> str:
-    """The run that is written: a new one, or with resume the newest one of the same plan, if there is one."""
-    old = store.same(plan) if resume else None
-    if old is not None and store.cells(old.id) == plan.cells and old.seeds == plan.seeds:
-        return old.id
-    return store.begin(plan)
 
 
 async def _with_signals(plan: Plan, store: Store, run_id: str, args: argparse.Namespace, tell: Tell) -> Summary:

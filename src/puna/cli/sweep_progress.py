@@ -26,50 +26,45 @@ def shown() -> Iterator[Tell]:
 @contextmanager
 def _bar() -> Iterator[Tell]:
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
-        TextColumn("{task.fields[told]}"),
-        TimeElapsedColumn(),
+        TextColumn("{task.fields[told]}", markup=False),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5) as bar:
         task = bar.add_task("starting", total=None, told="")
 
         def tell(progress: Progress) -> None:
-            over = progress.done + progress.failed
-            bar.update(
-                task, description=progress.phase, completed=over, total=progress.planned or None, told=told(progress)
-            )
+            if progress.phase == "answers":
+                at, of = progress.done + progress.failed, progress.planned
+            else:
+                at, of = progress.step or (0, 0)
+            bar.update(task, description=progress.phase, completed=at, total=of or None, told=told(progress))
 
         yield tell
 
 
 def _lines() -> Tell:
-    last: list[tuple[float, str]] = [(0.0, "")]
+    """A line for each phase, and one every ten seconds in it."""
+    printed: dict[str, float] = {}
 
     def tell(progress: Progress) -> None:
-        then, phase = last[0]
         now = time.monotonic()
-        if (
-            progress.phase != phase
-            or now - then >= EVERY
-            or (not progress.left and progress.phase == phase and then >= 0)
-        ):
-            _say(progress)
-            last[0] = (now if progress.left else -1.0, progress.phase)
+        name = f"{progress.target}: {progress.phase}"
+        if now - printed.get(name, -EVERY) >= EVERY:
+            printed[name] = now
+            print(f"puna: {name}{': ' if told(progress) else ''}{told(progress)}", file=sys.stderr, flush=True)
 
     return tell
 
 
-def _say(progress: Progress) -> None:
-    print(f"puna: {progress.phase}: {told(progress)}", file=sys.stderr, flush=True)
-
-
 def told(progress: Progress) -> str:
     """How far, how fast and how long still, in a line."""
+    if progress.phase != "answers":
+        return "" if progress.step is None else f"{progress.step[0]} of {progress.step[1]}"
     words = [f"{progress.done} of {progress.planned} done"]
     if progress.reused:
         words[0] += f" ({progress.reused} taken over)"

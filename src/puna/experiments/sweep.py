@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from puna.errors import PunaError
 from puna.experiments.afterwards import distributions_of, first_answers, gone_through, likelihood_of, scored
@@ -26,16 +27,21 @@ from puna.turn import Turn, together
 JOBS = 8
 """Trials at a time, where nothing else is said: what two cores decode fastest together."""
 
+Phase = Literal["starting", "answers", "likelihoods", "distributions"]
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a sweep is. phase: what it does now. planned: trials that were missing; done, failed, reused: of these, so far.
+    """How far a sweep is. phase: what it does now, at ``target``; step: which one of how many, where it is not an answer.
 
-    Reused ones are done too. tokens: of answers, made here. seconds: since the first trial.
+    planned: trials that were missing; done, failed, reused: of these, so far. Reused ones are done too. tokens: of answers, made here.
+    seconds: spent on answers.
     """
 
-    phase: str
     planned: int
+    phase: Phase = "starting"
+    target: str = ""
+    step: tuple[int, int] | None = None
     done: int = 0
     failed: int = 0
     reused: int = 0
@@ -90,7 +96,7 @@ async def sweep(
     with store.claim(run):
         before = await asyncio.to_thread(store.done, run)
         missing = [trial for trial in plan.trials() if (trial.cell.index, trial.repeat) not in before]
-        work = _Work(plan, store, run, jobs, tell, stop or asyncio.Event(), reuse, Progress("", len(missing)))
+        work = _Work(plan, store, run, jobs, tell, stop or asyncio.Event(), reuse, Progress(len(missing)))
         try:
             for target in plan.targets:
                 await work.at(target, [trial for trial in missing if trial.cell.target == target.name])
@@ -105,7 +111,7 @@ Job = tuple[Trial, Turn, str, Stream]
 
 @dataclass
 class _Work:
-    """One sweep that is under way. progress: so far. began: when the first target was there, by the monotonic clock."""
+    """One sweep that is under way. progress: so far. last: when it was noted, by the monotonic clock."""
 
     plan: Plan
     store: Store
@@ -115,7 +121,7 @@ class _Work:
     stop: asyncio.Event
     reuse: bool
     progress: Progress
-    began: float = 0.0
+    last: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -129,12 +135,11 @@ class _Work:
         besides = await asyncio.to_thread(self._besides, cells)
         if not (trials or any(besides)) or self.stop.is_set():
             return
-        self._note(phase=f"starting {target.name}")
+        self._note(phase="starting", target=target.name)
         found = await asyncio.to_thread(find, target, self.jobs)
         found = found.with_context(await asyncio.to_thread(window, found, cells))
         async with opened(found, {cell.format for cell in cells}, self.jobs) as here:
-            self.began = self.began or time.monotonic()
-            self._note(phase=f"answers of {target.name}")
+            self._note(phase="answers")
             await self._trials(here, trials)
             try:
                 await self._likelihoods(here, besides[0])
@@ -155,7 +160,7 @@ class _Work:
         for n, (cell, text) in enumerate(wanted):
             if self.stop.is_set():
                 return
-            self._note(phase=f"likelihoods of {here.target.name} ({n} of {len(wanted)})")
+            self._note(phase="likelihoods", step=(n, len(wanted)))
             found = await likelihood_of(here, cell, text)
             await asyncio.to_thread(self.store.put_likelihood, self.run, found)
 
@@ -165,7 +170,7 @@ class _Work:
         for n, row in enumerate(answers.values()):
             if self.stop.is_set():
                 return
-            self._note(phase=f"distributions of {here.target.name} ({n} of {len(answers)})")
+            self._note(phase="distributions", step=(n, len(answers)))
             ids = await asyncio.to_thread(self.store.prompt_ids, row.ids_sha256)
             told = await distributions_of(here, row, ids, self.plan.record.distributions)
             await asyncio.to_thread(self.store.put_distributions, self.run, told)
@@ -244,8 +249,12 @@ class _Work:
         self._note(tokens=self.progress.tokens + tokens)
 
     def _note(self, **changed: object) -> None:
-        seconds = time.monotonic() - self.began if self.began else 0.0
-        self.progress = replace(self.progress, seconds=seconds, **changed)  # type: ignore[arg-type]  # as its callers name them
+        was, now = self.progress, time.monotonic()
+        if "phase" in changed and changed["phase"] != was.phase:
+            changed.setdefault("step", None)
+        seconds = was.seconds + (now - self.last if was.phase == "answers" else 0.0)
+        self.last = now
+        self.progress = replace(was, seconds=seconds, **changed)  # type: ignore[arg-type]  # as its callers name them
         self.tell(self.progress)
 
     async def _pause(self, seconds: float) -> bool:

@@ -1,0 +1,57 @@
+"""Sweeps from Python and notebooks: run, wait, and have the rows. Knows the bridge to the async core, and the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from puna.experiments import sweep as core
+from puna.experiments.experiment import Experiment
+from puna.experiments.plan import Plan
+from puna.experiments.results import Results
+from puna.experiments.store import Store
+from puna.experiments.sweep import JOBS, Progress, Summary, Tell
+from puna.sync import bridge
+
+
+def _untold(_: Progress) -> None:
+    return
+
+
+def sweep(
+    experiment: Experiment | Plan,
+    store: str | Path = "runs.db",
+    *,
+    jobs: int = JOBS,
+    resume: bool = False,
+    progress: Tell | None = None,
+) -> Results:
+    """Run an experiment and give its rows; works where an event loop runs already, as in Jupyter.
+
+    jobs: answers at a time. resume: go on with the newest run of the same experiment, if there is one, and take over answers of other
+    runs that would be the same. progress: called at every step. An interrupt drops what is under way and keeps all that was done.
+
+    Raises:
+        InputError: a target cannot be used, or the store cannot be written. EngineError: a target does not start.
+    """
+    plan = experiment.plan() if isinstance(experiment, Experiment) else experiment
+    with Store.open(store) as opened:
+        run = begun(plan, opened, resume=resume)
+
+        async def work() -> Summary:
+            return await core.sweep(plan, opened, run, jobs=jobs, tell=progress or _untold, reuse=resume)
+
+        bridge().run(work())
+        return Results.of(opened, run)
+
+
+def begun(plan: Plan, store: Store, *, resume: bool) -> str:
+    """The run that is written: a new one; with resume the newest one of the same plan, if there is one."""
+    old = store.same(plan) if resume else None
+    if (
+        old is not None
+        and old.seeds == plan.seeds
+        and old.targets == plan.targets
+        and store.cells(old.id) == plan.cells
+    ):
+        return old.id
+    return store.begin(plan)
