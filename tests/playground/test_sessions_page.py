@@ -7,7 +7,8 @@ import json
 import pytest
 from playwright.sync_api import Error, expect
 
-from .playground import Playground
+from .browser import running
+from .playground import Playground, new_context
 
 
 def saved(playground, look=lambda session: True):
@@ -34,8 +35,7 @@ def row(playground, title):
     return dialog(playground).get_by_role("listitem").filter(has_text=title)
 
 
-@pytest.fixture
-def talked(playground):
+def talk(playground):
     """Branches, settings and a draft; all of it saved."""
     playground.params(temperature=1.1, top_k=12, seed=4)
     playground.box("System message").fill("Be kind")
@@ -46,7 +46,24 @@ def talked(playground):
     playground.button("Previous version", playground.replies.first).click()
     playground.send("Another second question")
     playground.message.fill("an unsent draft")
-    saved(playground, lambda session: session["draft"] == "an unsent draft")
+    return saved(playground, lambda session: session["draft"] == "an unsent draft")
+
+
+@pytest.fixture(scope="module")
+def conversation(_browser, _served):
+    """What a page saves of the talk: said once, since that takes longer than most of these tests."""
+    browser, loop = _browser
+    _served.reset()
+    with running(loop), new_context(browser, _served) as context:
+        return talk(Playground(context.new_page(), _served).open())
+
+
+@pytest.fixture
+def talked(conversation, served, opened):
+    """The talk, opened again."""
+    served.http.put(f"/api/sessions/{conversation['id']}", json={**conversation, "revision": 0}).raise_for_status()
+    playground = opened(served, path=f"/#s={conversation['id']}")
+    expect(playground.replies).to_have_count(2)
     return playground
 
 
@@ -62,25 +79,25 @@ def seen(playground):
     )
 
 
-def test_check_31_a_reload_brings_back_tree_settings_and_draft(talked):
-    before = seen(talked)
-    talked.reload()
-    expect(talked.replies).to_have_count(2)
-    assert seen(talked) == before
-    talked.button("Next version", talked.replies.first).click()
-    expect(talked.questions.last).to_contain_text("Second question")
-    talked.button("Previous version", talked.replies.first).click()
-    assert seen(talked) == before
-    talked.send("After the reload")
-    assert "Another second question" in talked.ledger.last.prompt.text
+def test_check_31_a_reload_brings_back_tree_settings_and_draft(playground):
+    talk(playground)
+    before = seen(playground)
+    playground.reload()
+    expect(playground.replies).to_have_count(2)
+    assert seen(playground) == before
+    playground.button("Next version", playground.replies.first).click()
+    expect(playground.questions.last).to_contain_text("Second question")
+    playground.button("Previous version", playground.replies.first).click()
+    assert seen(playground) == before
+    playground.send("After the reload")
+    assert "Another second question" in playground.ledger.last.prompt.text
 
 
-def test_check_31_the_address_names_the_session_and_opens_it_anywhere(talked, opened):
-    before = seen(talked)
-    address = talked.page.url
-    session = saved(talked)
-    assert address.endswith(f"#s={session['id']}")
-    other = opened(talked.served, path=f"/#s={session['id']}")
+def test_check_31_the_address_names_the_session_and_opens_it_anywhere(playground, opened):
+    session = talk(playground)
+    before = seen(playground)
+    assert playground.page.url.endswith(f"#s={session['id']}")
+    other = opened(playground.served, path=f"/#s={session['id']}")
     expect(other.replies).to_have_count(2)
     assert seen(other) == before
 
