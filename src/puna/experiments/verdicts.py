@@ -1,0 +1,344 @@
+"""Whether outputs are as expected: rows to verdicts. Knows rows, scores and statistics; no file, engine or store.
+
+A trial that failed has no output, so nobody knows whether it would have held. It counts neither way: where it could change the
+verdict there is none, but an error that says why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from puna.experiments.compare import Comparison, Summary, comparisons, diversities, diversity_comparisons, summaries
+from puna.experiments.expectations import (
+    DIVERSITY,
+    Amount,
+    Averages,
+    Bounds,
+    Differs,
+    Expectation,
+    Factor,
+    Holds,
+    Likelier,
+    PromptTest,
+    Statistic,
+    continuation_name,
+)
+from puna.experiments.factors import greedy
+from puna.experiments.lengths import Asked, asked
+from puna.experiments.likelihood import chosen
+from puna.experiments.measures import Measure, measures_of
+from puna.experiments.plan import Cell, Plan
+from puna.experiments.rows import Likelihood, Row
+from puna.experiments.stats import Interval, wilson
+
+
+class Result(StrEnum):
+    """What became of an expectation."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    """Nobody knows: trials failed, or a score has no value for the outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An expectation and what was found. wanted, found: in words. example: an output that falls short, where there is one.
+
+    held, of: how many outputs (prompts, for a likelihood) are as expected, of how many that are known. interval: of the rate, Wilson's at
+    95 %, or of the mean, median or difference. p: of the paired test, where one was asked for. seconds: of the trials behind it.
+    """
+
+    test: str
+    target: str
+    expectation: str
+    wanted: str
+    result: Result
+    found: str
+    reason: str = ""
+    held: int | None = None
+    of: int | None = None
+    interval: Interval | None = None
+    p: float | None = None
+    example: Row | None = None
+    seconds: float = 0.0
+
+    @property
+    def claim(self) -> str:
+        """What is expected, whole."""
+        return f"{self.expectation} in {self.wanted}" if self.wanted else self.expectation
+
+    @property
+    def told(self) -> str:
+        """What was found, with its interval and the reason."""
+        ends = f" (95 % interval {self.ends})" if self.ends else ""
+        chance = "" if self.p is None else f", p = {self.p:.2g}"
+        return f"{self.found}{ends}{chance}{f': {self.reason}' if self.reason else ''}"
+
+    @property
+    def ends(self) -> str:
+        """The interval's ends, of a rate in percent; empty where it has none."""
+        interval = self.interval
+        if interval is None or interval.low is None or interval.high is None:
+            return ""
+        if self.of is not None:
+            return f"{interval.low:.0%} to {interval.high:.0%}".replace("%", " %")
+        return f"{interval.low:.3g} to {interval.high:.3g}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What a verdict says beside its names."""
+
+    result: Result
+    found: str
+    wanted: str = ""
+    reason: str = ""
+    held: int | None = None
+    of: int | None = None
+    interval: Interval | None = None
+    p: float | None = None
+    example: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What there is of a test on one target. cells: of this target. measures: by name; those of the plan's checks too.
+
+    likelihoods: by what was asked and the continuation's name, since one is found for all cells that ask the same.
+    """
+
+    test: PromptTest
+    cells: Sequence[Cell]
+    rows: Sequence[Row]
+    likelihoods: Mapping[tuple[Asked, str], Likelihood]
+    measures: Mapping[str, Measure] = field(repr=False)
+
+    def of(self, part: str | None) -> list[Row]:
+        """The part's rows, all of them for None."""
+        own = self.cells_of(part)
+        return [row for row in self.rows if row.cell.index in own]
+
+    def cells_of(self, part: str | None) -> frozenset[int]:
+        """Indices of the part's cells, all of them for None."""
+        return self.test.cells if part is None else self.test.parts[part].cells
+
+    def values(self, measure: str, rows: Sequence[Row]) -> list[float | None]:
+        """The measure of each row; of diversity, whether it has an output at all."""
+        of = (lambda _: 1.0) if measure == DIVERSITY else self.measures[measure].of
+        return [of(row) if row.ok else None for row in rows]
+
+
+def verdicts(
+    plan: Plan, tests: Sequence[PromptTest], rows: Sequence[Row], likelihoods: Sequence[Likelihood] = ()
+) -> Iterator[Verdict]:
+    """A verdict for every expectation, on every target. rows, likelihoods: of a run of the plan that is complete."""
+    measures = measures_of(plan.checks)
+    for target in plan.targets:
+        cells = {cell.index: cell for cell in plan.cells if cell.target == target.name}
+        told = {(asked(cells[each.cell]), each.name): each for each in likelihoods if each.cell in cells}
+        for test in tests:
+            mine = [cell for index, cell in cells.items() if index in test.cells]
+            own = [row for row in rows if row.cell.index in cells and row.cell.index in test.cells]
+            evidence = _Evidence(test, mine, own, told, measures)
+            seconds = sum(row.outcome.seconds for row in own if row.reused is None) / len(test.expectations)
+            for expectation in test.expectations:
+                yield _verdict(expectation, evidence, target.name, seconds)
+
+
+def _verdict(expectation: Expectation, evidence: _Evidence, target: str, seconds: float) -> Verdict:
+    found = _judged(expectation, evidence)
+    return Verdict(
+        test=evidence.test.name,
+        target=target,
+        expectation=str(expectation),
+        wanted=found.wanted,
+        result=found.result,
+        found=found.found,
+        reason=found.reason,
+        held=found.held,
+        of=found.of,
+        interval=found.interval,
+        p=found.p,
+        example=found.example,
+        seconds=seconds,
+    )
+
+
+def _judged(expectation: Expectation, evidence: _Evidence) -> _Finding:
+    match expectation:
+        case Holds():
+            return _holds(expectation, evidence)
+        case Averages():
+            return _averages(expectation, evidence)
+        case Differs():
+            return _differs(expectation, evidence)
+        case Likelier():
+            return _likelier(expectation, evidence)
+
+
+# ---- in how many outputs
+
+
+def _holds(expectation: Holds, evidence: _Evidence) -> _Finding:
+    rows = evidence.of(expectation.of)
+    values = evidence.values(expectation.measure, rows)
+    known = [
+        (row, expectation.bounds.hold(value)) for row, value in zip(rows, values, strict=True) if value is not None
+    ]
+    held = sum(good for _, good in known)
+    result = _counted(expectation.amount, held, len(known), len(rows))
+    too_many = held > expectation.amount.bounds(len(rows))[1]
+    return _Finding(
+        result=result,
+        found=_rate(held, len(known)),
+        wanted=expectation.amount.of(len(rows)),
+        reason=_unknown(rows, values) if result is Result.ERROR else "",
+        held=held,
+        of=len(known),
+        interval=_interval(known),
+        example=next((row for row, good in known if good is too_many), None),
+    )
+
+
+def _interval(known: Sequence[tuple[Row, bool]]) -> Interval | None:
+    """Of the rate. Repeats of a greedy cell are one answer, asked for again and again: they count once."""
+    once = [good for row, good in known if row.repeat == 0 or not greedy(row.cell.sampling)]
+    return wilson(sum(once), len(once)) if once else None
+
+
+def _counted(amount: Amount, held: int, known: int, n: int) -> Result:
+    """The verdict that holds whatever the unknown ones would have been; an error where they could turn it."""
+    least, most = amount.bounds(n)
+    unknown = n - known
+    if n and least <= held and held + unknown <= most:
+        return Result.PASSED
+    return Result.FAILED if held + unknown < least or held > most else Result.ERROR
+
+
+def _rate(held: int, known: int) -> str:
+    return f"{held} of {known}"
+
+
+def _unknown(rows: Sequence[Row], values: Sequence[float | None]) -> str:
+    """Why there is no verdict: the commonest reason, and on how many trials."""
+    if not rows:
+        return "there are no outputs"
+    reasons = Counter(
+        f"{row.outcome.failure}: {row.outcome.reason}" if not row.ok else "the score has no value for the output"
+        for row, value in zip(rows, values, strict=True)
+        if value is None
+    )
+    (reason, count), *others = reasons.most_common()
+    more = f" (and {sum(n for _, n in others)} for other reasons)" if others else ""
+    return f"{count} of {len(rows)} trials: {reason}{more}"
+
+
+# ---- mean, median, diversity
+
+
+def _averages(expectation: Averages, evidence: _Evidence) -> _Finding:
+    rows = evidence.of(expectation.of)
+    values = evidence.values(expectation.measure, rows)
+    if not rows or None in values:
+        return _nobody_knows(rows, values)
+    summary = _summary(rows, evidence.measures.get(expectation.measure))
+    interval = summary.mean if expectation.statistic is Statistic.MEAN else summary.median
+    if interval is None:
+        return _Finding(
+            Result.ERROR, "unknown", reason="each prompt has one output only, and nothing to compare it with"
+        )
+    good = expectation.bounds.hold(interval.estimate)
+    return _Finding(
+        result=Result.PASSED if good else Result.FAILED,
+        found=f"{interval.estimate:.3g}",
+        interval=interval,
+        example=None if good or expectation.measure == DIVERSITY else _furthest(expectation.bounds, rows, values),
+    )
+
+
+def _summary(rows: Sequence[Row], measure: Measure | None) -> Summary:
+    """Of one target's rows, which are one level. measure: None for diversity."""
+    (summary,) = diversities(rows, "target") if measure is None else summaries(rows, measure, "target")
+    return summary
+
+
+def _nobody_knows(rows: Sequence[Row], values: Sequence[float | None]) -> _Finding:
+    return _Finding(Result.ERROR, "unknown", reason=_unknown(rows, values))
+
+
+def _furthest(bounds: Bounds, rows: Sequence[Row], values: Sequence[float | None]) -> Row:
+    """The output that is furthest on the wrong side."""
+    known = [(value, row) for row, value in zip(rows, values, strict=True) if value is not None]
+    low = min(known, key=lambda pair: pair[0])
+    return low[1] if bounds.low is not None and low[0] < bounds.low else max(known, key=lambda pair: pair[0])[1]
+
+
+# ---- one part of a test against another
+
+
+def _differs(expectation: Differs, evidence: _Evidence) -> _Finding:
+    rows = [*evidence.of(expectation.of), *evidence.of(expectation.than)]
+    values = evidence.values(expectation.measure, rows)
+    if not rows or None in values:
+        return _nobody_knows(rows, values)
+    part, measure = evidence.test.parts[expectation.of], evidence.measures.get(expectation.measure)
+    (found,) = diversity_comparisons(rows, part.factor) if measure is None else comparisons(rows, measure, part.factor)
+    means = _means(rows, part.factor, measure)
+    if found.difference is None:
+        return _Finding(Result.ERROR, "unknown", reason="no two outputs differ in nothing but what is compared")
+    # It is b less a; what is expected is of the named part less the other.
+    difference = found.difference if found.b.value == part.level else _turned(found.difference)
+    right = difference.estimate < 0 if expectation.relation == "less" else difference.estimate > 0
+    sure = expectation.alpha is None or (found.p is not None and found.p <= expectation.alpha)
+    other = evidence.test.parts[expectation.than]
+    return _Finding(
+        result=Result.PASSED if right and sure else Result.FAILED,
+        found=f"{means[part.level]:.3g} and {means[other.level]:.3g}",
+        reason="" if sure or not right else _chance(found),
+        interval=difference,
+        p=None if expectation.alpha is None else found.p,
+    )
+
+
+def _turned(difference: Interval) -> Interval:
+    low, high = difference.low, difference.high
+    return Interval(-difference.estimate, None if high is None else -high, None if low is None else -low)
+
+
+def _means(rows: Sequence[Row], factor: Factor, measure: Measure | None) -> dict[object, float]:
+    found = diversities(rows, factor) if measure is None else summaries(rows, measure, factor)
+    return {summary.level.value: summary.mean.estimate for summary in found if summary.mean is not None}
+
+
+def _chance(found: Comparison) -> str:
+    """Why a difference in the right direction is not enough."""
+    more = f"; {found.repeats_for_this} {found.over} would show one as large" if found.repeats_for_this else ""
+    return f"{found.pairs} pairs may differ so much by chance (p = {found.p:.2g}){more}"
+
+
+# ---- likelihoods
+
+
+def _likelier(expectation: Likelier, evidence: _Evidence) -> _Finding:
+    of = evidence.cells_of(expectation.of)
+    names = [continuation_name(text) for text in expectation.texts]
+    cells = [cell for cell in evidence.cells if cell.index in of and cell.continuations]
+    found = [[evidence.likelihoods.get((asked(cell), name)) for name in names] for cell in cells]
+    whole = [[one for one in choices if one is not None] for choices in found]
+    if not whole or any(len(choices) < len(names) for choices in whole):
+        return _Finding(Result.ERROR, "unknown", reason="the target did not tell how likely the answers are")
+    best = [chosen(choices, expectation.by) for choices in whole]
+    held = sum(one.name == names[0] for one in best)
+    least, most = expectation.amount.bounds(len(whole))
+    return _Finding(
+        result=Result.PASSED if least <= held <= most else Result.FAILED,
+        found=_rate(held, len(whole)),
+        wanted=expectation.amount.of(len(whole)),
+        held=held,
+        of=len(whole),
+        interval=wilson(held, len(whole)) if len(whole) > 1 else None,
+    )
