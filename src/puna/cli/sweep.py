@@ -11,17 +11,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from puna.cli.progress import on_terminal
+from puna.cli.sweep_plan import lines_of
 from puna.cli.sweep_progress import duration, shown
 from puna.cli.targets import add_targets, targets_of
 from puna.errors import InputError
+from puna.experiments.estimate import overview
 from puna.experiments.experiment import Experiment
+from puna.experiments.lengths import window
 from puna.experiments.plan import Plan
-from puna.experiments.running import begun
+from puna.experiments.running import begun, unfinished
 from puna.experiments.store import Store
 from puna.experiments.sweep import JOBS, Summary, Tell, sweep
 from puna.experiments.targets import Found, find
@@ -50,13 +55,16 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.jobs <= MOST_JOBS:
         raise InputError(f"--jobs must be a whole number from 1 to {MOST_JOBS}, not {args.jobs}")
     plan = plan_of(args)
-    found = find_targets(plan, args.jobs)
-    print_plan(plan, found)
+    targets = find_targets(plan, args.jobs)
     if args.dry_run:
+        with Store.open(args.store) if Path(args.store).exists() else nullcontext() as known:
+            print_plan(plan, targets, known, args)
         return 0
-    with Store.open(args.store) as store, shown() as tell:
+    with Store.open(args.store) as store:
+        print_plan(plan, targets, store, args)
         run_id = begun(plan, store, resume=args.resume)
-        summary = asyncio.run(_with_signals(plan, store, run_id, args, tell))
+        with shown() as tell:
+            summary = asyncio.run(_with_signals(plan, store, run_id, args, tell))
     return sum_up(summary, args.store)
 
 
@@ -76,16 +84,28 @@ def _builtin(name: str) -> Experiment:
     return builtin(name)
 
 
-def find_targets(plan: Plan, jobs: int) -> dict[str, Found]:
-    """Every target by name; missing models are pulled here, in the main thread, where Ctrl-C ends it at once."""
+def find_targets(plan: Plan, jobs: int) -> list[Found]:
+    """Every target as it will be started; missing models are pulled here, in the main thread, where Ctrl-C ends it at once."""
     with on_terminal() as progress:
-        return {target.name: find(target, jobs, progress) for target in plan.targets}
+        found = [find(target, jobs, progress) for target in plan.targets]
+    return [
+        each.with_context(window(each, [cell for cell in plan.cells if cell.target == each.target.name]))
+        for each in found
+    ]
 
 
-def print_plan(plan: Plan, found: dict[str, Found]) -> None:
+def print_plan(plan: Plan, targets: list[Found], store: Store | None, args: argparse.Namespace) -> None:
     """What will be done."""
-    trials = sum(1 for _ in plan.trials())
-    print(f"{plan.name}: {len(plan.cells)} cells, {trials} answers, at {', '.join(found)}")
+    old = unfinished(plan, store) if store is not None and args.resume else None
+    done = store.done(old) if store is not None and old is not None else set()
+    left = [trial for trial in plan.trials() if (trial.cell.index, trial.repeat) not in done]
+    loads, times = asyncio.run(overview(plan, targets, left, store, args.jobs))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 120
+    for line in lines_of(plan, loads, times, width):
+        print(line)
+    if old is not None:
+        print(f"  going on with run {old}: {len(done)} answers are there")
+    sys.stdout.flush()
 
 
 async def _with_signals(plan: Plan, store: Store, run_id: str, args: argparse.Namespace, tell: Tell) -> Summary:

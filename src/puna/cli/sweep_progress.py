@@ -87,9 +87,9 @@ def time_left(progress: Progress) -> float | None:
 
 
 def duration(seconds: float) -> str:
-    """``0.8 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """At least ``0.1 s``; ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{max(seconds, 0.1):.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -46,12 +46,12 @@ def sweep(
 
 def begun(plan: Plan, store: Store, *, resume: bool) -> str:
     """The run that is written: a new one; with resume the newest one of the same plan, if there is one."""
-    old = store.same(plan) if resume else None
-    if (
-        old is not None
-        and old.seeds == plan.seeds
-        and old.targets == plan.targets
-        and store.cells(old.id) == plan.cells
-    ):
-        return old.id
-    return store.begin(plan)
+    old = unfinished(plan, store) if resume else None
+    return old or store.begin(plan)
+
+
+def unfinished(plan: Plan, store: Store) -> str | None:
+    """The newest run of the same plan, whole or not, which can be gone on with; None if there is none."""
+    old = store.same(plan)
+    same = old is not None and old.seeds == plan.seeds and old.targets == plan.targets
+    return old.id if old is not None and same and store.cells(old.id) == plan.cells else None
