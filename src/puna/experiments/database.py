@@ -6,6 +6,7 @@ process (https://sqlite.org/howtocorrupt.html, 2.2).
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -60,14 +61,16 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is on the disk when it ends, or has done nothing where it fails."""
         if not self.writable:
-            raise InputError(f"the store {self.path} can only be read here: file or folder cannot be written; copy it")
+            raise _unwritable(self.path)
         with self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
 
     def shrink(self) -> None:
         """Give the disk back what was freed."""
         with self._alone, told(self.path):
-            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._connection.executescript(
+                "PRAGMA incremental_vacuum"
+            )  # a step for each page, of which ``execute`` does one
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -128,7 +131,7 @@ def _sentence(path: Path, error: sqlite3.Error) -> PunaError:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreError(f"another process has been writing to {path} for {BUSY_SECONDS:g} s; go on once it is done, or use another store")  # fmt: skip
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
-            return InputError(f"the store {path} cannot be opened for writing; make its file and folder writable, or name another file")  # fmt: skip
+            return _unwritable(path)
         case sqlite3.SQLITE_CORRUPT:
             return StoreError(f"the store {path} is damaged ({error}); keep a copy, and save what is readable with: sqlite3 {path} .recover")  # fmt: skip
         case sqlite3.SQLITE_IOERR:
@@ -137,42 +140,44 @@ def _sentence(path: Path, error: sqlite3.Error) -> PunaError:
 
 
 def _check_place(path: Path, *, create: bool) -> None:
-    if path.is_dir():
-        raise InputError(f"a store is a file, but {path} is a folder; name a file in it, as {path / 'runs.db'}")
-    if not create and not path.exists():
-        raise InputError(f"there is no store {path}; `puna sweep FILE --store {path}` makes one, or name another file")
-    if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} of the store does not exist; make it first, or name another file")
+    try:
+        if path.is_dir():
+            raise InputError(f"a store is a file, but {path} is a folder; name a file in it, as {path / 'runs.db'}")
+        if not create and not path.exists():
+            raise InputError(
+                f"there is no store {path}; `puna sweep FILE --store {path}` makes one, or name another file"
+            )
+        if not path.parent.is_dir():
+            raise InputError(
+                f"the folder {path.parent} of the store does not exist; make it first, or name another file"
+            )
+    except OSError as error:
+        raise InputError(
+            f"the store {path} cannot be looked at: {error.strerror or error}; name another file"
+        ) from None
 
 
 def _connected(path: Path, *, create: bool) -> tuple[sqlite3.Connection, bool]:
-    """A connection, and whether it can write."""
-    connection = _connect(path, "mode=rwc" if create else "mode=rw")
-    try:
-        connection.execute("PRAGMA schema_version").fetchone()  # the file is not read before
-        writable = not _read_only(connection)
-    except sqlite3.OperationalError:
-        connection.close()
-        # SQLite needs its -shm file also for reading, unless nobody can be writing: a folder that cannot be written.
-        if create or path.with_name(f"{path.name}-wal").exists():
-            raise
-        return _connect(path, "mode=ro&immutable=1"), False
-    except BaseException:
-        connection.close()
-        raise
-    return connection, writable
+    """A connection, and whether it can write.
+
+    Raises:
+        InputError: it cannot, but is to make a store or go on with one.
+    """
+    if os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK)):
+        connection = _connect(path, "mode=rwc" if create else "mode=rw")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # it takes only in a new file, and before anything else
+        return connection, True
+    if create:
+        raise _unwritable(path)
+    # SQLite would make a -shm file, also for reading, unless it is told that nobody writes: nobody does where there is no log.
+    written = path.with_name(f"{path.name}-wal").exists()
+    return _connect(path, "mode=ro" if written else "mode=ro&immutable=1"), False
 
 
-def _read_only(connection: sqlite3.Connection) -> bool:
-    """SQLite opens a file that it may not write for reading, without a word."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
-            return True
-        raise
-    connection.execute("ROLLBACK")
-    return False
+def _unwritable(path: Path) -> InputError:
+    return InputError(
+        f"the store {path} cannot be opened for writing; make its file and folder writable, or name another file"
+    )
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -195,8 +200,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool, writab
     if empty and not create:
         raise InputError(f"{path} is empty and holds no run; `puna sweep FILE --store {path}` makes one")
     if writable:
-        if empty:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can only be chosen before there are tables
         _log_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")

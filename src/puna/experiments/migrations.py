@@ -14,7 +14,7 @@ APPLICATION = 0x70756E61
 
 _FIRST = (
     """CREATE TABLE run (
-        number INTEGER PRIMARY KEY,
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
         name TEXT NOT NULL,
         created REAL NOT NULL,
@@ -120,7 +120,7 @@ STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
 """Each makes the next version of the one before it, within a transaction that the caller has begun."""
 
 
-def migrate(connection: sqlite3.Connection, steps: tuple[Callable[[sqlite3.Connection], None], ...] = STEPS) -> None:
+def migrate(connection: sqlite3.Connection) -> None:
     """Bring a store to the newest version, all in one transaction: after a failure it is what it was.
 
     Raises:
@@ -130,9 +130,9 @@ def migrate(connection: sqlite3.Connection, steps: tuple[Callable[[sqlite3.Conne
     try:
         # Read now, with the lock: another process may just have done it.
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        for step in steps[version:]:
+        for step in STEPS[version:]:
             step(connection)
-        connection.execute(f"PRAGMA user_version = {max(version, len(steps))}")
+        connection.execute(f"PRAGMA user_version = {max(version, len(STEPS))}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -97,14 +97,18 @@ class Store:
             with self._database.writing() as connection:
                 if connection.execute("SELECT 1 FROM run WHERE id = ?", (run,)).fetchone():
                     continue  # 1 in 65536 for runs of the same second
-                number = connection.execute(
-                    "INSERT INTO run (id, name, created, state, planned, identity, plan) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    bound((run, *values)),
-                ).lastrowid
+                number = (
+                    connection.execute(
+                        "INSERT INTO run (id, name, created, state, planned, identity, plan) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        bound((run, *values)),
+                    ).lastrowid
+                    or 0
+                )
                 connection.executemany(
                     f"INSERT INTO cell VALUES ({number}, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # our own number
                     cells,
                 )
+            self._numbers[run] = number
             return run
 
     @contextmanager
