@@ -65,7 +65,7 @@ def window(found: Found, cells: Iterable[Cell]) -> int:
     """Tokens of the largest prompt with what may follow it, of those that the model has room for at all."""
     of = list(cells)
     told = lengths(found, of)
-    sizes = [n + _after(cell) for cell in of if (n := told[asked(cell)]) is not None]
+    sizes = [n + _after(cell) for cell in of if (n := told.get(asked(cell))) is not None]
     most = found.model.facts.context_length if found.model else 0
     return max((size for size in sizes if not most or size <= most), default=1)
 
