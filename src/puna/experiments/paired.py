@@ -40,14 +40,20 @@ class Over(StrEnum):
 
 @dataclass(slots=True)
 class Found(Generic[T]):
-    """What a level has at a place in a context. values: by seed, several where several runs are read at once."""
+    """What a level has at a place in a context. values: by seed, several where several runs are read at once.
 
-    greedy: bool
+    seeds: also those without a value. fixed: the seed changes nothing: greedy, and no repeat differs (a greedy answer's latency does).
+    """
+
     values: dict[int, list[T]] = field(default_factory=dict)
     seeds: set[int] = field(default_factory=set)
-    """Also those without a value."""
     failed: int = 0
     undefined: int = 0
+    fixed: bool = False
+
+    def every(self) -> list[T]:
+        """All values."""
+        return [value for several in self.values.values() for value in several]
 
 
 Key = tuple[Hashable, Hashable, Place]
@@ -89,12 +95,17 @@ class Pairs:
     each: float
 
 
-def collect(rows: Iterable[Row], by: Factor, of: Callable[[Row], T | None]) -> dict[Key, Found[T]]:
-    """What rows have, by level, context and place."""
+def collect(
+    rows: Iterable[Row], by: Factor, of: Callable[[Row], T | None], same: Callable[[T, T], bool]
+) -> dict[Key, Found[T]]:
+    """What rows have, by level, context and place. same: whether two values do not differ."""
     table: dict[Key, Found[T]] = {}
+    always_likeliest = set()
     for row in rows:
         key = (by.level(row), by.context(row), by.place(row))
-        found = table.setdefault(key, Found(greedy(row.cell.sampling)))
+        found = table.setdefault(key, Found())
+        if greedy(row.cell.sampling):
+            always_likeliest.add(key)
         found.seeds.add(row.seed)
         value = of(row) if row.ok else None
         if value is not None:
@@ -103,13 +114,16 @@ def collect(rows: Iterable[Row], by: Factor, of: Callable[[Row], T | None]) -> d
             found.undefined += 1
         else:
             found.failed += 1
+    for key in always_likeliest:
+        every = table[key].every()
+        table[key].fixed = bool(every) and all(same(value, every[0]) for value in every)
     return table
 
 
 def scope(table: Mapping[Key, Found[T]]) -> Over:
     """Over prompts where there are many, or where there is but one repeat; else over repeats."""
     places = {place for _, _, place in table}
-    repeated = any(len(found.values) > 1 and not found.greedy for found in table.values())
+    repeated = any(len(found.values) > 1 and not found.fixed for found in table.values())
     return Over.PROMPTS if len(places) >= MANY_PROMPTS or not repeated else Over.REPEATS
 
 
@@ -122,7 +136,7 @@ def units(
         InputError: an unknown factor.
     """
     rows, by_factor = tuple(rows), factor(by)
-    table = collect(rows, by_factor, _finite(measure))
+    table = collect(rows, by_factor, _finite(measure), _same)
     over = over or scope(table)
     return tuple(_units(table, level, over) for level in levels(rows, by_factor)), over
 
@@ -134,7 +148,7 @@ def pairs(rows: Iterable[Row], measure: Measure, by: str = "setting", over: Over
         InputError: an unknown factor.
     """
     rows, by_factor = tuple(rows), factor(by)
-    table = collect(rows, by_factor, _finite(measure))
+    table = collect(rows, by_factor, _finite(measure), _same)
     over = over or scope(table)
     return tuple(_pairs(table, a, b, over) for a, b in combinations(levels(rows, by_factor), 2))
 
@@ -190,20 +204,14 @@ def _finite(measure: Measure) -> Callable[[Row], float | None]:
     return of
 
 
-def _fixed(found: Found[float] | None) -> bool:
-    """Whether the seed changes nothing: greedy, and no repeat differs (a greedy answer's latency does)."""
-    if found is None or not found.greedy or not found.values:
-        return False
-    every = [value for values in found.values.values() for value in values]
-    return all(math.isclose(value, every[0], rel_tol=1e-6, abs_tol=1e-12) for value in every)
+def _same(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12)
 
 
-def _at(found: Found[float] | None, seed: int, *, fixed: bool) -> float | None:
-    if found is None:
-        return None
-    if fixed:
-        return next(iter(found.values.values()))[0]
-    return _mean(found.values[seed]) if seed in found.values else None
+def _at(found: Found[float], seed: int | None) -> float | None:
+    if found.fixed:
+        return found.every()[0]
+    return _mean(found.values[seed]) if seed is not None and seed in found.values else None
 
 
 def _units(table: Mapping[Key, Found[float]], level: Level, over: Over) -> Units:
@@ -212,8 +220,8 @@ def _units(table: Mapping[Key, Found[float]], level: Level, over: Over) -> Units
     for (value, _, place), found in table.items():
         if value != level.value:
             continue
-        if _fixed(found):
-            known[place, None].append(next(iter(found.values.values()))[0])
+        if found.fixed:
+            known[place, None].append(found.every()[0])
         else:
             for seed, several in found.values.items():
                 drawn[place, seed].append(_mean(several))
@@ -225,18 +233,11 @@ def _pairs(table: Mapping[Key, Found[float]], a: Level, b: Level, over: Over) ->
     parts: dict[tuple[Place, int | None], list[float]] = defaultdict(list)
     left_out = 0
     for context, place in dict.fromkeys(key[1:] for key in table if key[0] in {a.value, b.value}):
-        one, other = table.get((a.value, context, place)), table.get((b.value, context, place))
-        same = (_fixed(one), _fixed(other))
-        if all(same) or (one is None and same[1]) or (other is None and same[0]):
-            seeds: Iterable[int | None] = (None,)
-        else:
-            sides = [
-                found.seeds for found, fixed in zip((one, other), same, strict=True) if found is not None and not fixed
-            ]
-            seeds = sorted(set().union(*sides))
-        for seed in seeds:
-            values = [_at(found, seed or 0, fixed=fixed) for found, fixed in zip((one, other), same, strict=True)]
-            if values[0] is None or values[1] is None:
+        sides = [found for level in (a, b) if (found := table.get((level.value, context, place)))]
+        asked = sorted(set().union(*(side.seeds for side in sides if not side.fixed)))
+        for seed in asked or (None,):
+            values = [_at(side, seed) for side in sides]
+            if len(values) < 2 or values[0] is None or values[1] is None:
                 left_out += 1
             else:
                 parts[place, seed].append(values[1] - values[0])

@@ -1,7 +1,7 @@
 """Paired permutation tests and the intervals that they make, of plain numbers. Knows no rows and no measures.
 
 The test: if two sides do not differ, a pair could as well have been the other way round, so each difference could as well have the other
-sign. p is the share of all ways to choose signs whose mean is at least as far from 0. All 2**n ways are counted up to n = 16, beyond
+sign. p is the share of all ways to choose signs whose mean is at least as far from 0. All 2**n ways are counted up to n = 14, beyond
 that as many as are drawn, from a generator with a fixed seed.
 """
 
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from puna.errors import InputError
-from puna.experiments.stats import SEED, Floats, Interval
+from puna.experiments.stats import SEED, Floats, Interval, Values
 
-EXACT = 16
+EXACT = 14
 """Most pairs of which every choice of signs is counted."""
 
 DRAWS = 9999
@@ -34,7 +34,7 @@ class Paired:
     difference: Interval
 
 
-def paired_permutation(differences: Sequence[float], draws: int = DRAWS) -> float:
+def paired_permutation(differences: Values, draws: int = DRAWS) -> float:
     """The probability of a mean at least as far from 0, were the sides of each pair exchangeable; 0 to 1.
 
     Raises:
@@ -43,7 +43,7 @@ def paired_permutation(differences: Sequence[float], draws: int = DRAWS) -> floa
     return paired_tests([differences], draws=draws)[0].p
 
 
-def difference_interval(differences: Sequence[float], level: float = 0.95) -> Interval:
+def difference_interval(differences: Values, level: float = 0.95) -> Interval:
     """The mean difference, with the interval of all values that the permutation test does not refuse: it agrees with the test's p.
 
     Exact for differences that are symmetric about their mean (Hartigan 1969, https://doi.org/10.1080/01621459.1969.10501057). No ends
@@ -55,7 +55,7 @@ def difference_interval(differences: Sequence[float], level: float = 0.95) -> In
     return paired_tests([differences], level)[0].difference
 
 
-def paired_tests(sets: Sequence[Sequence[float]], level: float = 0.95, draws: int = DRAWS) -> list[Paired]:
+def paired_tests(sets: Sequence[Values], level: float = 0.95, draws: int = DRAWS) -> list[Paired]:
     """Test and interval of each set of differences. Sets of one length share the choices of signs.
 
     Raises:
@@ -69,7 +69,7 @@ def paired_tests(sets: Sequence[Sequence[float]], level: float = 0.95, draws: in
     found: dict[int, Paired] = {}
     for n in {len(array) for array in arrays}:
         places = [place for place, array in enumerate(arrays) if len(array) == n]
-        at_once = max(1, _BLOCK // draws)
+        at_once = max(1, _BLOCK // (2 ** (n - 1) if n <= EXACT else draws))
         for start in range(0, len(places), at_once):
             some = places[start : start + at_once]
             found |= zip(some, _tests(np.column_stack([arrays[place] for place in some]), level, draws), strict=True)

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from puna.experiments.factors import Factor, Level, Place, factor, levels
-from puna.experiments.paired import Found, Key, Over, Pairs, Units, averaged, collect, counted, grouped, paired, scope
+from puna.experiments.paired import Found, Key, Over, Pairs, Units, collect, counted, grouped, paired, scope
 from puna.experiments.rows import Row
 from puna.experiments.stats import Floats, pseudo_values
 
@@ -76,7 +76,7 @@ def varied_pairs(
 def _collected(
     rows: Iterable[Row], by: Factor, similarity: Similarity
 ) -> tuple[dict[Key, Found[str]], dict[Key, _Outputs]]:
-    table = collect(rows, by, lambda row: row.output)
+    table = collect(rows, by, lambda row: row.output, str.__eq__)
     return table, {key: _outputs(found, similarity) for key, found in table.items()}
 
 
@@ -85,8 +85,7 @@ def _outputs(found: Found[str], similarity: Similarity) -> _Outputs:
     different = list(dict.fromkeys(texts.values()))  # a text that came several times is compared once
     matrix = similarity(different)
     numbers = [different.index(text) for text in texts.values()]
-    fixed = found.greedy and len(different) == 1
-    return _Outputs(tuple(texts), frozenset(found.seeds), matrix[np.ix_(numbers, numbers)], fixed)
+    return _Outputs(tuple(texts), frozenset(found.seeds), matrix[np.ix_(numbers, numbers)], found.fixed)
 
 
 def _units(table: Mapping[Key, Found[str]], outputs: Mapping[Key, _Outputs], level: Level, over: Over) -> Units:
