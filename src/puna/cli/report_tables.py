@@ -1,0 +1,248 @@
+"""A report as tables on the terminal. Knows rich; computes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from puna.experiments.compare import Comparison
+from puna.experiments.curves import readable
+from puna.experiments.paired import Over
+from puna.experiments.parity import Parity
+from puna.experiments.quantities import number, p_value
+from puna.experiments.report import Part, Report
+from puna.experiments.stats import Interval
+
+_MOST = 8
+"""Lines of a list whose rest is told as a number."""
+
+_PIPED = 120
+"""Columns where no terminal says how many it has."""
+
+
+def show(report: Report) -> None:
+    """Print it."""
+    console = Console(width=None if sys.stdout.isatty() else _PIPED, highlight=False)
+    _head(console, report)
+    for part in report.parts:
+        _measure(console, report, part)
+    _repeated(console, report)
+    _likelihoods(console, report)
+    for parity in report.parities:
+        _parity(console, parity)
+
+
+def _head(console: Console, report: Report) -> None:
+    run = report.run
+    created = datetime.fromtimestamp(run.created, UTC)
+    console.print(Text.assemble((run.name, "bold"), f"  run {run.id}, {run.state}, begun {created:%Y-%m-%d %H:%M} UTC"))
+    counts = [f"{run.done} answered"]
+    counts += [
+        f"{n} {what}"
+        for n, what in ((run.failed, "failed"), (run.missing, "missing"), (run.reused, "taken from other runs"))
+        if n
+    ]
+    console.print(f"{run.planned} trials, {run.cells} cells with {len(run.seeds)} seeds: {', '.join(counts)}")
+    for told in report.answerers():
+        console.print(Text(told))
+    for reason, count in report.failures:
+        console.print(Text(f"failed {count} x {reason}", "red"))
+    if report.instead:
+        console.print(Text(f"compared by {readable(report.by)}: {report.instead}", "dim"))
+
+
+def _measure(console: Console, report: Report, part: Part) -> None:
+    measure = part.measure
+    unit = f" ({measure.unit})" if measure.unit else ""
+    console.print()
+    console.print(Text.assemble((f"{measure.name}{unit}", "bold"), f": {measure.meaning}"))
+    spoilt = any(each.failed for each in part.summaries)
+    undefined = any(each.undefined for each in part.summaries)
+    table = _table(
+        readable(report.by),
+        ("mean", "95 % interval", "median", "n", *(["failed"] if spoilt else []), *(["no value"] if undefined else [])),
+    )
+    for each in part.summaries:
+        rest = [str(n) for n, there in ((each.failed, spoilt), (each.undefined, undefined)) if there]
+        table.add_row(
+            Text(each.label), _estimate(each.mean), _ends(each.mean), _estimate(each.median), str(each.n), *rest
+        )
+    console.print(table)
+    if part.comparisons:
+        _comparisons(console, part)
+
+
+def _comparisons(console: Console, part: Part) -> None:
+    total = len(part.comparisons)
+    others = "other prompts like these" if part.comparisons[0].over is Over.PROMPTS else "other seeds, the same prompts"
+    found = part.significant
+    console.print(
+        Text(
+            f"{len(found)} of {total} differences {'is' if len(found) == 1 else 'are'} significant (paired permutation tests, Holm, 0.05; for {others})"
+        )
+    )
+    if found:
+        table = _table("from", ("to", "difference", "95 % interval", "p (Holm)"), left=("to",))
+        for each in found[:_MOST]:
+            table.add_row(
+                Text(each.a.label),
+                Text(each.b.label),
+                _signed(each.difference),
+                _ends(each.difference),
+                p_value(each.p_holm),
+            )
+        console.print(table)
+        _more(console, len(found))
+    _open(console, part.open, total - len(found))
+
+
+def _open(console: Console, found: Sequence[Comparison], rest: int) -> None:
+    if not rest:
+        return
+    if not found:
+        console.print(Text(f"{rest} not shown to differ, and no number of repeats would show what was seen", "dim"))
+        return
+    noun = "prompts" if found[0].over is Over.PROMPTS else "repeats"
+    console.print(
+        Text(
+            f"{rest} not shown to differ; {noun} that would show a difference as large as the one seen (power 0.8):",
+            "dim",
+        )
+    )
+    table = _table("from", ("to", "difference", noun), left=("to",))
+    for each in found[: _MOST // 2]:
+        table.add_row(Text(each.a.label), Text(each.b.label), _signed(each.difference), f"{each.repeats_for_this:,}")
+    console.print(table)
+    _more(console, len(found), _MOST // 2)
+
+
+def _repeated(console: Console, report: Report) -> None:
+    cells = {row.cell.index: row.cell for row in report.rows}
+    same = [
+        (cells[index], answer) for index, found in report.answers().items() for answer in found if len(answer.rows) > 1
+    ]
+    if not same:
+        return
+    same.sort(key=lambda each: -len(each[1].rows))
+    console.print()
+    console.print(Text.assemble(("Equal outputs", "bold"), ": seeds that gave the same answer, word for word"))
+    table = _table("times", ("cell", "output"), left=("cell", "output"))
+    for cell, answer in same[:_MOST]:
+        where = ", ".join(filter(None, (cell.prompt, cell.case, cell.variant)))
+        table.add_row(str(len(answer.rows)), Text(where), Text(_excerpt(answer.text, 70)))
+    console.print(table)
+    _more(console, len(same))
+
+
+def _likelihoods(console: Console, report: Report) -> None:
+    if not report.likelihoods:
+        return
+    cells = {row.cell.index: row.cell for row in report.rows}
+    console.print()
+    console.print(Text.assemble(("Likelihoods", "bold"), ": log-probability of a text as the answer, in nats"))
+    table = _table("cell", ("continuation", "text", "sum", "per token", "tokens"), left=("continuation", "text"))
+    for each in report.likelihoods[: 3 * _MOST]:
+        cell = cells.get(each.cell)
+        where = ", ".join(filter(None, (cell.prompt, cell.case, cell.variant))) if cell else str(each.cell)
+        tokens = max(1, len(each.tokens))
+        table.add_row(
+            Text(where),
+            Text(each.name),
+            Text(_excerpt(each.text, 40)),
+            number(each.logprob),
+            number(each.logprob / tokens),
+            str(tokens),
+        )
+    console.print(table)
+    _more(console, len(report.likelihoods), 3 * _MOST)
+
+
+def _parity(console: Console, parity: Parity) -> None:
+    console.print()
+    total = len(parity.twins)
+    console.print(
+        Text.assemble(
+            ("Parity", "bold"), f": {parity.a} against {parity.b}, {parity.same} of {total} answers are equal"
+        )
+    )
+    for n, name in ((parity.only_a, parity.a), (parity.only_b, parity.b)):
+        if n:
+            console.print(Text(f"{n} trials are only of {name}"))
+    if not parity.counts:
+        console.print(Text("nothing else differs: prompts, token counts, finish, parameters in effect", "dim"))
+        return
+    table = _table("what differs", ("trials", "of", "for instance"), left=("for instance",))
+    for aspect, count in parity.counts.items():
+        first = next(twin for twin in parity.twins if aspect in twin.differs)
+        a, b = first.differs[aspect]
+        shown = _parting(first.character, a, b) if aspect == "output" else f"{_excerpt(a, 40)} / {_excerpt(b, 40)}"
+        table.add_row(aspect, str(count), str(total), Text(shown))
+    console.print(table)
+    table = _table("outputs that part", ("seed", "character", "token", parity.a, parity.b), left=(parity.a, parity.b))
+    apart = [twin for twin in parity.twins if not twin.same]
+    for twin in apart[:_MOST]:
+        cell = twin.a.cell
+        where = ", ".join(filter(None, (cell.prompt, cell.case, cell.variant)))
+        at = twin.character or 0
+        table.add_row(
+            Text(where),
+            str(twin.a.seed),
+            _index(twin.character),
+            _index(twin.token),
+            Text(_from(twin.a.output, at)),
+            Text(_from(twin.b.output, at)),
+        )
+    if apart:
+        console.print(table)
+        _more(console, len(apart))
+
+
+def _table(first: str, columns: Iterable[str], left: Iterable[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(Text(first), overflow="fold")
+    for column in columns:
+        table.add_column(Text(column), justify="left" if column in left else "right", overflow="fold")
+    return table
+
+
+def _more(console: Console, total: int, shown: int = _MOST) -> None:
+    if total > shown:
+        console.print(Text(f"and {total - shown} more: --html or --json have all", "dim"))
+
+
+def _estimate(interval: Interval | None) -> str:
+    return "-" if interval is None else number(interval.estimate)
+
+
+def _ends(interval: Interval | None) -> str:
+    if interval is None or interval.low is None or interval.high is None:
+        return "-"
+    return f"{number(interval.low)} to {number(interval.high)}"
+
+
+def _signed(interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
+    return ("+" if interval.estimate > 0 else "") + number(interval.estimate)
+
+
+def _index(place: int | None) -> str:
+    return "-" if place is None else str(place)
+
+
+def _excerpt(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def _from(text: str, place: int) -> str:
+    return _excerpt(text[max(0, place - 10) : place + 30], 40)
+
+
+def _parting(place: int | None, a: str, b: str) -> str:
+    return f"{_from(a, place or 0)} / {_from(b, place or 0)}"
