@@ -57,11 +57,19 @@ class Database:
         with self._alone, told(self.path):
             self._connection.close()
 
+    def check_writable(self) -> None:
+        """Nothing, where the store can be written.
+
+        Raises:
+            InputError: it can only be read.
+        """
+        if not self.writable:
+            raise _unwritable(self.path)
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is on the disk when it ends, or has done nothing where it fails."""
-        if not self.writable:
-            raise _unwritable(self.path)
+        self.check_writable()
         with self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
 
@@ -163,9 +171,14 @@ def _connected(path: Path, *, create: bool) -> tuple[sqlite3.Connection, bool]:
     Raises:
         InputError: it cannot, but is to make a store or go on with one.
     """
-    if os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK)):
+    exists = path.exists()
+    if os.access(path.parent, os.W_OK) and (not exists or os.access(path, os.W_OK)):
+        empty = not exists or not path.stat().st_size
         connection = _connect(path, "mode=rwc" if create else "mode=rw")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # it takes only in a new file, and before anything else
+        if empty:
+            connection.execute(
+                "PRAGMA auto_vacuum = INCREMENTAL"
+            )  # cannot be chosen later; where there is a store, it would write
         return connection, True
     if create:
         raise _unwritable(path)

@@ -307,6 +307,7 @@ class Store:
         return self._numbers[run]
 
     def _take(self, run: str) -> FileLock:
+        self._database.check_writable()
         path = claims.path_of(self.path, run)
         try:
             return claims.take(path)
