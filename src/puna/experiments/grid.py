@@ -52,7 +52,8 @@ def drawn(given: Given, draws: Given) -> tuple[Variant, ...]:
         raise draws.refused(f"{draws.key} must say how many variants to draw: count = 20")
     count = inside["count"].whole(1, MOST_VARIANTS)
     random = Random(inside["seed"].whole(0, 2**63) if "seed" in inside else 0)  # noqa: S311  # no secret
-    makers = {name: _maker(entry) for name, entry in _parameters(given).items()}
+    entries = _parameters(given)
+    makers = {name: _maker(entries[name]) for name in PARAMETERS if name in entries}
     found: dict[str, dict[str, object]] = {}
     for _ in range(count * _TRIES):
         values = {name: make(random) for name, make in makers.items()}
@@ -180,6 +181,8 @@ def _maker(given: Given) -> Callable[[Random], object]:
         _checked(given, bounds.high)
         return lambda random: _checked(given, bounds.draw(random))
     values = _values(given)
+    if len(values) == 1:
+        return lambda _: values[0]
     return lambda random: values[int(random.random() * len(values))]
 
 
