@@ -96,7 +96,7 @@ _SPEAKER = (
 )
 
 _ELIDED = (
-    rf"\b(?:i|we) (?:am|are)\b.* (?:and|so) can not {_any(_TELL, _LOOK, _words('tell give'))}\b",
+    rf"\b(?:i|we) (?:am|are)\b.{{0,60}} (?:and|so) can not {_any(_TELL, _LOOK, _words('tell give'))}\b",
     rf"^can not {_any(_TELL, 'tell', 'say')}\b(?! but\b)",
     r"^(?:do not know|have not (?:heard|the (?:faintest|slightest|foggiest)))\b",
 )
@@ -125,7 +125,7 @@ _IT = rf"\bit {_IT_DENIES}\b"
 _THINGS = (
     rf"\b(?:is|are) not {_STRESSED}{_SAID}\b(?! (?:away|by|to)\b)",
     rf"\b(?:it|this|that) is {_any('not clear', 'unclear', 'unknown', 'not known')}(?:$| {_any(_QUESTION, 'from', 'in', 'to me')}\b)",
-    r"^(?:whether|what|who|when|where|why|how)\b.* (?:is|remains) (?:unclear|unknown|open|not (?:clear|known))\b",
+    r"^(?:whether|what|who|when|where|why|how)\b.{1,80} (?:is|remains) (?:unclear|unknown|open|not (?:clear|known))\b",
     r"\bis (?:a mystery|a riddle|news|unknown|unclear) to (?:me|us)\b|\bguess is as good as mine\b",
     rf"^no (?:\w+ ){{1,3}}(?:is|are) {_SAID}\b",
     rf"\b(?:nothing|nowhere|none|not something)\b (?:\w+ ){{0,4}}?{_SOURCE} (?:\w+ ){{0,5}}?(?:{_SAY}s?|{_SAID}|talks? about)\b",
@@ -133,7 +133,7 @@ _THINGS = (
         rf"\b{_words('information details? data date price that this it')} is not (?:publicly )?{_words('available known')}"
         rf"(?:$| {_any('to me', 'from', 'here', _IN_IT)}\b)"
     ),
-    rf"\bneither\b.* (?:is|are|was|were) {_any(_SAID, _words('available clear included indicated known listed revealed'))}\b",
+    rf"\bneither\b.{{0,80}} (?:is|are|was|were) {_any(_SAID, _words('available clear included indicated known listed revealed'))}\b",
     rf"\b(?:can|could) not be {_words('answered determined inferred deduced established derived')}\b",
     rf"\b{_any('impossible', 'not possible', 'no way')} (?:for me )?to {_words('answer determine know say tell')}\b",
     (
