@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from hashlib import sha256
+from itertools import accumulate, pairwise
 from typing import Any
 
 from puna.experiments.plan import (
@@ -113,8 +114,8 @@ def logprobs_of(data: bytes) -> tuple[Logprob, ...]:
     total, at = n + sum(counts), 5 + 4 * n
     ids = struct.unpack_from(f"<{total}q", raw, at)
     numbers, at = _numbers_of(raw, total, at + 8 * total)
-    flat = zip(ids, _texts_of(raw, total, at), numbers, strict=True)
-    return tuple(_with_top(flat, count) for count in counts)
+    columns = (ids, _texts_of(raw, total, at), numbers)
+    return tuple(_with_top(columns, first, count) for first, count in zip(_firsts(counts), counts, strict=True))
 
 
 def distribution_as_bytes(tokens: Sequence[str], logprobs: Sequence[float]) -> bytes:
@@ -144,9 +145,17 @@ def ids_of(data: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(raw) // 8}q", raw)
 
 
-def _with_top(flat: Iterator[tuple[int, bytes, float]], count: int) -> Logprob:
-    own, *others = (next(flat) for _ in range(1 + count))
-    return Logprob(*own, top=tuple(Logprob(*other) for other in others))
+def _firsts(counts: Sequence[int]) -> Iterator[int]:
+    """Where each token stands among all entries, its alternatives after it."""
+    return accumulate((1 + count for count in counts[:-1]), initial=0) if counts else iter(())
+
+
+def _with_top(columns: tuple[Sequence[int], Sequence[bytes], Sequence[float]], first: int, count: int) -> Logprob:
+    ids, texts, numbers = columns
+    others = slice(first + 1, first + 1 + count)
+    return Logprob(
+        ids[first], texts[first], numbers[first], tuple(map(Logprob, ids[others], texts[others], numbers[others]))
+    )
 
 
 def _numbers(values: Sequence[float]) -> bytes:
@@ -165,12 +174,10 @@ def _texts(texts: Sequence[bytes]) -> bytes:
     return struct.pack(f"<{len(texts)}I", *map(len, texts)) + b"".join(texts)
 
 
-def _texts_of(raw: memoryview, count: int, at: int) -> Iterator[bytes]:
-    lengths: Iterable[int] = struct.unpack_from(f"<{count}I", raw, at)
-    at += 4 * count
-    for length in lengths:
-        yield bytes(raw[at : at + length])
-        at += length
+def _texts_of(raw: memoryview, count: int, at: int) -> list[bytes]:
+    lengths = struct.unpack_from(f"<{count}I", raw, at)
+    joined = bytes(raw[at + 4 * count :])
+    return [joined[start:end] for start, end in pairwise(accumulate(lengths, initial=0))]
 
 
 def _fields(value: Any) -> dict[str, Any]:
