@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from puna.experiments.compare import Comparison
+from puna.experiments.compare import Comparison, Summary
 from puna.experiments.curves import readable
 from puna.experiments.paired import Over
 from puna.experiments.parity import Parity
@@ -61,17 +61,16 @@ def _measure(console: Console, report: Report, part: Part) -> None:
     unit = f" ({measure.unit})" if measure.unit else ""
     console.print()
     console.print(Text.assemble((f"{measure.name}{unit}", "bold"), f": {measure.meaning}"))
-    spoilt = any(each.failed for each in part.summaries)
-    undefined = any(each.undefined for each in part.summaries)
-    table = _table(
-        readable(report.by),
-        ("mean", "95 % interval", "median", "n", *(["failed"] if spoilt else []), *(["no value"] if undefined else [])),
-    )
+    more: dict[str, tuple[bool, Callable[[Summary], str]]] = {
+        "median": (any(each.median for each in part.summaries), lambda each: _estimate(each.median)),
+        "n": (True, lambda each: str(each.n)),
+        "failed": (any(each.failed for each in part.summaries), lambda each: str(each.failed)),
+        "no value": (any(each.undefined for each in part.summaries), lambda each: str(each.undefined)),
+    }
+    told = {name: of for name, (there, of) in more.items() if there}
+    table = _table(readable(report.by), ("mean", "95 % interval", *told))
     for each in part.summaries:
-        rest = [str(n) for n, there in ((each.failed, spoilt), (each.undefined, undefined)) if there]
-        table.add_row(
-            Text(each.label), _estimate(each.mean), _ends(each.mean), _estimate(each.median), str(each.n), *rest
-        )
+        table.add_row(Text(each.label), _estimate(each.mean), _ends(each.mean), *(of(each) for of in told.values()))
     console.print(table)
     if part.comparisons:
         _comparisons(console, part)
@@ -79,11 +78,11 @@ def _measure(console: Console, report: Report, part: Part) -> None:
 
 def _comparisons(console: Console, part: Part) -> None:
     total = len(part.comparisons)
-    others = "other prompts like these" if part.comparisons[0].over is Over.PROMPTS else "other seeds, the same prompts"
     found = part.significant
+    verb = "is" if len(found) == 1 else "are"
     console.print(
         Text(
-            f"{len(found)} of {total} differences {'is' if len(found) == 1 else 'are'} significant (paired permutation tests, Holm, 0.05; for {others})"
+            f"{len(found)} of {total} differences {verb} significant (paired permutation tests, Holm, 0.05{_scope(part.comparisons)})"
         )
     )
     if found:
@@ -107,18 +106,23 @@ def _open(console: Console, found: Sequence[Comparison], rest: int) -> None:
     if not found:
         console.print(Text(f"{rest} not shown to differ, and no number of repeats would show what was seen", "dim"))
         return
-    noun = "prompts" if found[0].over is Over.PROMPTS else "repeats"
     console.print(
-        Text(
-            f"{rest} not shown to differ; {noun} that would show a difference as large as the one seen (power 0.8):",
-            "dim",
-        )
+        Text(f"{rest} not shown to differ; what would show a difference as large as the one seen (power 0.8):", "dim")
     )
-    table = _table("from", ("to", "difference", noun), left=("to",))
+    table = _table("from", ("to", "difference", "needed"), left=("to",))
     for each in found[: _MOST // 2]:
-        table.add_row(Text(each.a.label), Text(each.b.label), _signed(each.difference), f"{each.repeats_for_this:,}")
+        needed = f"{each.repeats_for_this:,} {each.over}"
+        table.add_row(Text(each.a.label), Text(each.b.label), _signed(each.difference), needed)
     console.print(table)
     _more(console, len(found), _MOST // 2)
+
+
+def _scope(comparisons: Sequence[Comparison]) -> str:
+    """What they generalise to, where that is one thing for all."""
+    over = {each.over for each in comparisons}
+    if len(over) > 1:
+        return ""
+    return "; for other prompts like these" if over == {Over.PROMPTS} else "; for other seeds, the same prompts"
 
 
 def _repeated(console: Console, report: Report) -> None:

@@ -5,8 +5,9 @@ Each is to be called within ``drawing.style``.
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def curve(drawn: Curve) -> Figure:
     apart = 0.012 * (max(at.values()) - min(at.values()))
     for n, line in enumerate(drawn.lines):
         shift = apart * (n - (len(drawn.lines) - 1) / 2)
-        _line(axes, line, [at[point.x] + shift for point in line.points], n)
+        _line(axes, Line(line.name, tuple(sorted(line.points, key=lambda point: at[point.x]))), at, shift, n)
     axes.xaxis.set_major_locator(FixedLocator(list(at.values())))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(list(at.values()), [_x_label(drawn.parameter, x) for x in xs])
@@ -80,6 +81,8 @@ def differences(drawn: Matrix) -> Figure:
     made, (axes,) = figure(2.6 + 0.52 * n, 1.5 + 0.4 * n)
     known = [abs(value) for row in drawn.differences for value in row if value is not None]
     most = max(known, default=0) or 1.0
+    power = math.floor(math.log10(most))
+    decimals = 1 - power if power < 0 else max(0, 2 - power)
     shown = np.full((n, n), np.nan)
     for row in range(1, n):
         for column in range(row):
@@ -90,7 +93,7 @@ def differences(drawn: Matrix) -> Figure:
             if strong:
                 shown[row, column] = value
             white = strong and abs(value) > 0.6 * most
-            axes.text(column, row, _signed(value), ha="center", va="center", fontsize=7,
+            axes.text(column, row, _signed(value, decimals), ha="center", va="center", fontsize=7,
                       fontweight="bold" if strong else "normal", color="white" if white else INK if strong else DIM)  # fmt: skip
     for row in range(1, n):
         axes.barh(row, row, left=-0.5, height=1, color=PALE)
@@ -114,6 +117,8 @@ def differences(drawn: Matrix) -> Figure:
     axes.set_ylabel(readable(drawn.by))
     unit = drawn.measure.unit
     bar = made.colorbar(mesh, ax=axes, shrink=0.8, aspect=24)
+    if bar.solids is not None:
+        bar.solids.set(rasterized=False, edgecolor="face")  # a picture in an SVG is not sharp, and the page allows none
     bar.set_label(_with_unit(f"{readable(drawn.measure.name)}: row less column", unit))
     bar.outline.set_visible(False)
     return made
@@ -165,7 +170,8 @@ def _legend(axes: Axes, columns: int) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, handlelength=1.6, borderaxespad=0.2)
 
 
-def _line(axes: Axes, line: Line, xs: Sequence[float], n: int) -> None:
+def _line(axes: Axes, line: Line, at: Mapping[float, float], shift: float, n: int) -> None:
+    xs = [at[point.x] + shift for point in line.points]
     colour, marker = COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]
     ys = [point.y.estimate for point in line.points]
     axes.plot(xs, ys, color=colour, label=drawable(line.name), marker=marker)
@@ -231,9 +237,9 @@ def _with_unit(name: str, unit: str) -> str:
     return f"{name} ({unit})" if unit else name
 
 
-def _signed(value: float) -> str:
-    told = f"{abs(value):.2g}" if abs(value) < 100 else f"{abs(value):.0f}"
-    return "0" if value == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + told
+def _signed(value: float, decimals: int) -> str:
+    told = f"{abs(value):.{decimals}f}"
+    return told if float(told) == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + told
 
 
 def _swarm(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -98,7 +98,7 @@ def _of_measure(report: Report, part: Part) -> Iterator[Drawing]:
     for by in others:
         told = in_levels(report.rows, measure, by)
         if told is not None:
-            yield _levels(told)
+            yield _levels(told, alone=len(varied(report.rows)) == 1)
     shown = matrix(measure, report.by, part.comparisons)
     if shown is not None:
         yield _matrix(shown, len(part.significant), len(part.comparisons))
@@ -118,12 +118,13 @@ def _curve(drawn: Curve) -> Drawing:
     )
 
 
-def _levels(drawn: Levels) -> Drawing:
+def _levels(drawn: Levels, *, alone: bool) -> Drawing:
     name = readable(drawn.measure.name)
+    means = "" if alone else " Means over all else that varies."
     return Drawing(
         f"{drawn.measure.name}-by-{drawn.by}",
         f"{_capital(name)} by {readable(drawn.by)}",
-        f"{_capital(drawn.measure.meaning)}. Bars: 95 % intervals; hollow: too few values for one.",
+        f"{_capital(drawn.measure.meaning)}. Bars: 95 % intervals; hollow: too few values for one.{means}",
         figures.ranking(drawn),
         (readable(drawn.by), name, "95 % interval", "n"),
         tuple((level, *_told(point)) for level, point in zip(drawn.names, drawn.points, strict=True)),

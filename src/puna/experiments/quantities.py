@@ -59,10 +59,10 @@ def compared(rows: Iterable[Row], measure: Measure, by: str, alpha: float = 0.05
 
 
 def number(value: float) -> str:
-    """A number as tables tell it: three digits that count, and no more than four."""
+    """A number as tables tell it: three digits that count, or all before the point."""
     if value == 0 or abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:#.3g}" if abs(value) < 99.95 else f"{value:.0f}"
 
 
 def p_value(p: float | None) -> str:

@@ -99,12 +99,19 @@ def outputs(report: Report) -> str:
 def _measure(by: str, part: Part) -> str:
     measure = part.measure
     unit = f" ({measure.unit})" if measure.unit else ""
+    medians = any(each.median for each in part.summaries)
+    header = [readable(by), f"mean{unit}", "95 % interval", *(["median"] if medians else []), "n", "failed", "no value"]
     lines = [
-        (each.label, _estimate(each.mean), _interval(each.mean), _estimate(each.median), str(each.n), str(each.failed), str(each.undefined))
+        (
+            each.label,
+            _estimate(each.mean),
+            _interval(each.mean),
+            *([_estimate(each.median)] if medians else []),
+            *map(str, (each.n, each.failed, each.undefined)),
+        )
         for each in part.summaries
-    ]  # fmt: skip
-    header = (readable(by), f"mean{unit}", "95 % interval", "median", "n", "failed", "no value")
-    numbers = table(header, lines, f"{measure.name} by {by}", range(1, 7))
+    ]
+    numbers = table(header, lines, f"{measure.name} by {by}", range(1, len(header)))
     return f'<section class="measure"><h3>{shown(readable(measure.name))}</h3><p>{shown(measure.meaning)}</p>{numbers}{_comparisons(part)}</section>'
 
 
@@ -209,7 +216,12 @@ def _cell(report: Report, cell: Cell, answers: Sequence[Answer]) -> str:
     rows = [row for answer in answers for row in answer.rows]
     setting = " \u00b7 ".join(filter(None, (cell.variant, _if_many(report, cell, "system"), _if_many(report, cell, "format"), _if_many(report, cell, "target"))))  # fmt: skip
     unit = ", ".join(filter(None, (cell.prompt, cell.case)))
-    alike = f"{len(answers)} different outputs of {len(rows)}" if len(answers) < len(rows) else f"{len(rows)} outputs"
+    trials = f"{len(rows)} trial{'s' if len(rows) > 1 else ''}"
+    alike = (
+        f"{trials}, {len(answers)} distinct output{'s' if len(answers) > 1 else ''}"
+        if len(answers) < len(rows)
+        else trials
+    )
     several = sum(answer.ok for answer in answers) > 1
     items = "".join(_answer(answer, compare=several) for answer in answers)
     return (
