@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
-from scipy import stats as scipy_stats
 
 from puna.errors import InputError
 
@@ -92,7 +91,7 @@ def grouped_mean_interval(groups: Sequence[Values], level: float = 0.95) -> Inte
     if error <= 1e-12 * float(np.abs(everything).max()):
         return Interval(estimate, estimate, estimate)
     freedom = variances.sum() ** 2 / sum(v**2 / (len(part) - 1) for v, part in zip(variances, spread, strict=True))
-    reach = float(scipy_stats.t.ppf((1 + level) / 2, freedom))
+    reach = float(special.stdtrit(freedom, (1 + level) / 2))
     if freedom < LEAST_FREEDOM:
         return Interval(estimate, estimate - reach * error, estimate + reach * error)
     drawn = _resampled(spread, total)
@@ -140,9 +139,7 @@ def median_interval(values: Values, level: float = 0.95) -> Interval:
     n, estimate = len(ordered), float(np.median(ordered))
     if n > 1 and ordered[0] == ordered[-1]:
         return Interval(estimate, estimate, estimate)
-    outside = int(scipy_stats.binom.ppf((1 - level) / 2, n, 0.5))
-    if scipy_stats.binom.cdf(outside, n, 0.5) > (1 - level) / 2:
-        outside -= 1
+    outside = int(np.searchsorted(special.bdtr(np.arange(n), n, 0.5), (1 - level) / 2, "right")) - 1
     if outside < 0:
         return Interval(estimate)
     return Interval(estimate, float(ordered[outside]), float(ordered[n - 1 - outside]))
@@ -238,11 +235,13 @@ def power(n: int, sd: float, difference: float, alpha: float = 0.05) -> float:
     if n < least_pairs(alpha):
         return 0.0
     away = abs(difference) / sd * math.sqrt(n)
-    bound = float(scipy_stats.t.ppf(1 - alpha / 2, n - 1))
+    bound = float(special.stdtrit(n - 1, 1 - alpha / 2))
     if away > bound + 40:  # certain, and scipy's series may not converge there
         return 1.0
-    wrong_side = np.nan_to_num(special.nctdtr(n - 1, away, -bound))  # scipy has NaN where it is less than 1e-15
-    return 1 - float(special.nctdtr(n - 1, away, bound)) + float(wrong_side)
+    wrong_side = float(special.nctdtr(n - 1, away, -bound))
+    if math.isnan(wrong_side):  # scipy's answer where it is less than 1e-15
+        wrong_side = 0.0
+    return 1 - float(special.nctdtr(n - 1, away, bound)) + wrong_side
 
 
 def least_pairs(alpha: float = 0.05) -> int:
@@ -279,7 +278,7 @@ def detectable(n: int, sd: float, alpha: float = 0.05, power: float = 0.8) -> fl
     low, high = 0.0, sd
     while _power(n, sd, high, alpha) < power:
         low, high = high, 2 * high
-    while high - low > 1e-6 * high:
+    while high - low > 1e-4 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if _power(n, sd, middle, alpha) < power else (low, middle)
     return high
