@@ -217,5 +217,5 @@ def test_what_is_common_to_variants_has_one_value():
 
 def test_one_variant_for_itself():
     made = grid.variant_of(sampling({"temperature": 1, "stop": "\n"}))
-    assert (made.name, made.given) == ("default", {"temperature", "stop"})
+    assert (made.name, made.given) == ("default", frozenset({"temperature", "stop"}))
     assert made.sampling == Sampling(temperature=1.0, stop=("\n",))
