@@ -1,6 +1,8 @@
 """Who abstains: precision and recall on labelled outputs, the rules one by one, and that no output takes long."""
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +91,19 @@ def test_no_output_takes_long(part):
     began = time.process_time()
     abstains(part * (20_000 // len(part)))
     assert time.process_time() - began < 1
+
+
+def test_the_page_tells_the_rules_as_they_are():
+    page = (Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| (yes|no) \| [^|]+ \|$", page, re.MULTILINE)
+    assert len(rows) == 6
+    assert [(text, "yes" if abstains(text) else "no") for text, _ in rows] == rows
+    told = re.findall(
+        r"^\| [a-z ]+ \| (\d+) of (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", page, re.MULTILINE
+    )
+    sets = ((ABSTAIN, ANSWER), (UNSEEN_ABSTAIN, UNSEEN_ANSWER))
+    found = [
+        (str(len(a)), str(len(a) + len(b)), *map("{:.2f}".format, rates(abstains, a, b) + rates(by_phrases, a, b)))
+        for a, b in sets
+    ]
+    assert told == found

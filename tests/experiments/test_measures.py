@@ -2,10 +2,13 @@
 
 import gzip
 import math
+import re
+from pathlib import Path
 
 import pytest
 
 from puna.errors import InputError
+from puna.experiments.checks import KINDS
 from puna.experiments.measures import MEASURES, compressibility, distinct, entropy, measures_of
 from puna.experiments.plan import Check
 from puna.generation import Timing, Usage
@@ -135,3 +138,10 @@ def test_a_declared_score_takes_the_place_of_a_measure_of_its_name():
 def test_a_bad_score_is_refused():
     with pytest.raises(InputError, match="unknown kind of score 'contain'. Did you mean 'contains'"):
         measures_of([Check("x", "contain", "llama")])
+
+
+def test_the_page_has_every_measure_with_its_unit_and_every_kind_of_score():
+    page = (Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
+    measures = re.findall(r"^\| `(\w+)` \| ([^|]*?) ?\| [^|]+ \|[^|]*\|$", page, re.MULTILINE)
+    assert measures == [(name, measure.unit) for name, measure in MEASURES.items()]
+    assert re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE) == list(KINDS)
