@@ -13,16 +13,27 @@ from puna.experiments.verdicts import Result, Verdict
 from tests.experiments.rows_of import row_of
 
 PASSED = Verdict(
-    "history", "here", 'contains "1889"', "at least 8 of 10", Result.PASSED, "9 of 10",
-    held=9, of=10, interval=Interval(0.9, 0.596, 0.982), seconds=1.5,
+    Result.PASSED, "9 of 10", "at least 8 of 10", held=9, of=10, share=True, interval=Interval(0.9, 0.596, 0.982), seconds=1.5,
+    test="history", target="here", model="toy", expectation='contains "1889"',
 )  # fmt: skip
 FAILED = Verdict(
-    "persona", "here", 'contains "salt"', "all 10", Result.FAILED, "7 of 10",
-    held=7, of=10, example=row_of("I am Bob & <Bob>.", seed=3), seconds=0.25,
+    Result.FAILED, "7 of 10", "all 10", held=7, of=10, share=True, example=row_of("I am Bob & <Bob>.", seed=3), seconds=0.25,
+    test="persona", target="here", model="toy", expectation='contains "salt"',
 )  # fmt: skip
 ERROR = Verdict(
-    "persona", "there", "mean words at most 5", "", Result.ERROR, "unknown", reason="2 of 3 trials: timeout"
+    Result.ERROR,
+    "unknown",
+    reason="2 of 3 trials: timeout",
+    test="persona",
+    target="there",
+    expectation="mean words at most 5",
 )
+
+
+def failed(text):
+    """A verdict that says nothing but this."""
+    said = dict.fromkeys(("found", "wanted", "reason", "test", "target", "model", "expectation"), text)
+    return Verdict(Result.FAILED, example=row_of(text), **said)
 
 
 def read(*verdicts, name="the workshop"):
@@ -37,7 +48,7 @@ def test_a_target_is_a_suite_and_an_expectation_a_case():
     assert root.attrib == {"name": "the workshop", "tests": "3", "failures": "1", "errors": "1", "time": "1.750"}
     here, there = root
     assert here.attrib == {
-        "name": "the workshop on here", "tests": "2", "failures": "1", "errors": "0", "skipped": "0", "time": "1.750",
+        "name": "the workshop on here (toy)", "tests": "2", "failures": "1", "errors": "0", "skipped": "0", "time": "1.750",
     }  # fmt: skip
     assert there.get("errors") == "1"
     assert here[0].attrib == {
@@ -59,8 +70,7 @@ def test_a_failure_and_an_error_stand_before_the_output_and_say_why():
 
 @pytest.mark.parametrize("text", ["\x00\x1b[31mred\x1b[0m", "\ud800", "\ufffe\uffff", "]]>", "a\r\nb\tc", "🦙 é"])
 def test_what_xml_cannot_carry_is_written_as_an_escape(text):
-    failed = Verdict("t", "here", text, "", Result.FAILED, text, reason=text, example=row_of(text))
-    case = read(failed, name=text)[0][0]
+    case = read(failed(text), name=text)[0][0]
     assert case.find("failure") is not None
     if "\x1b" in text:
         assert r"\x00\x1b[31mred" in case.get("name")
@@ -70,7 +80,6 @@ def test_what_xml_cannot_carry_is_written_as_an_escape(text):
 
 @given(st.text(st.characters(categories=None), max_size=40))
 def test_any_text_makes_a_well_formed_report(text):
-    failed = Verdict(text, text, text, text, Result.FAILED, text, reason=text, example=row_of(text))
-    root = read(failed, name=text)
+    root = read(failed(text), name=text)
     kept = [letter for letter in text if letter in string.ascii_letters]
     assert [letter for letter in root[0][0].get("classname") if letter in kept][: len(kept)] or not kept

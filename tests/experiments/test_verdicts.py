@@ -124,7 +124,7 @@ def test_repeats_of_a_greedy_cell_are_one_answer():
 def test_a_mean_and_a_median_are_what_they_are():
     rows = answers("a", "a b", "a b c d e f")
     mean = one(Averages("words", Bounds(high=3)), rows)
-    assert (mean.result, mean.found, mean.interval.estimate) == (Result.PASSED, "3", 3)
+    assert (mean.result, mean.found, mean.interval.estimate) == (Result.PASSED, "3.00", 3)
     assert one(Averages("words", Bounds(high=2.9)), rows).example.output == "a b c d e f"
     assert one(Averages("words", Bounds(low=3.1)), rows).example.output == "a"
     assert one(Averages("words", Bounds(high=2), Statistic.MEDIAN), rows).result is Result.PASSED
@@ -199,7 +199,7 @@ def test_prompts_can_be_compared():
     parts = {name: Part("prompt", f"t: {name}", frozenset({n})) for n, name in enumerate(("bare", "told"))}
     rows = [*answers(*["no"] * 6, cell=cells[0]), *answers(*["In 1889"] * 6, cell=cells[1])]
     found = one(Differs(YEAR.name, "told", "more", "bare", 0.05), rows, cells=cells, parts=parts)
-    assert (found.result, found.found) == (Result.PASSED, "1 and 0")
+    assert (found.result, found.found) == (Result.PASSED, "100 % and 0 %")
 
 
 # ---- likelihoods

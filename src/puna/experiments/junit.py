@@ -21,7 +21,9 @@ def junit(name: str, verdicts: Sequence[Verdict]) -> bytes:
     root = Element("testsuites", {"name": _legal(name), **_counts(verdicts)})
     for target in dict.fromkeys(verdict.target for verdict in verdicts):
         own = [verdict for verdict in verdicts if verdict.target == target]
-        suite = SubElement(root, "testsuite", {"name": _legal(f"{name} on {target}"), **_counts(own), "skipped": "0"})
+        suite = SubElement(
+            root, "testsuite", {"name": _legal(f"{name} on {own[0].where}"), **_counts(own), "skipped": "0"}
+        )
         for verdict in own:
             _case(suite, verdict)
     indent(root)

@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
 from pathlib import Path
+from types import MappingProxyType
 
+from puna.errors import InputError, unknown
 from puna.experiments import grid, prompts
 from puna.experiments.expectations import (
     Differs,
@@ -38,6 +41,11 @@ TEST_KEYS = (
 
 _PROMPT = ("user", "messages", "text", "raw")
 _SHARED = ("seed", "targets", "seconds", "retries")
+
+BUILTINS: Mapping[str, str] = MappingProxyType(
+    {"workshop": "the workshop's claims: history, persona, context, what is not known, and temperature"}
+)
+"""The tests that puna brings along: names and meanings."""
 
 LOGPROBS = 5
 """Alternatives of each token that are recorded where a measure needs log-probabilities: entropy is found from them."""
@@ -120,6 +128,18 @@ class Suite:
             retries=first.retries,
         )
         return whole, tuple(tests)
+
+
+def builtin(name: str) -> Suite:
+    """Tests that puna brings along.
+
+    Raises:
+        InputError: there are none of this name.
+    """
+    if name not in BUILTINS:
+        raise InputError(unknown("built-in tests", name, BUILTINS))
+    with as_file(files("puna.experiments") / f"{name}.toml") as path:
+        return Suite.read(path)
 
 
 def _test(given: Given, n: int, shared: Mapping[str, Given]) -> Declared:

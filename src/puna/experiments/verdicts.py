@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from puna.experiments.compare import Comparison, Summary, comparisons, diversities, diversity_comparisons, summaries
@@ -49,27 +49,35 @@ class Verdict:
     """An expectation and what was found. wanted, found: in words. example: an output that falls short, where there is one.
 
     held, of: how many outputs (prompts, for a likelihood) are as expected, of how many that are known. interval: of the rate, Wilson's at
-    95 %, or of the mean, median or difference. p: of the paired test, where one was asked for. seconds: of the trials behind it.
+    95 %, or of the mean, median or difference. share: it is of shares of outputs. p: of the paired test, where one was asked for.
+    model: that answered, empty where nobody knows. seconds: of the trials behind it.
     """
 
-    test: str
-    target: str
-    expectation: str
-    wanted: str
     result: Result
     found: str
+    wanted: str = ""
     reason: str = ""
     held: int | None = None
     of: int | None = None
     interval: Interval | None = None
+    share: bool = False
     p: float | None = None
     example: Row | None = None
+    test: str = ""
+    target: str = ""
+    model: str = ""
+    expectation: str = ""
     seconds: float = 0.0
 
     @property
     def claim(self) -> str:
         """What is expected, whole."""
         return f"{self.expectation} in {self.wanted}" if self.wanted else self.expectation
+
+    @property
+    def where(self) -> str:
+        """The target, with the model where that is not its name."""
+        return self.target if self.model in {"", self.target} else f"{self.target} ({self.model})"
 
     @property
     def told(self) -> str:
@@ -84,24 +92,7 @@ class Verdict:
         interval = self.interval
         if interval is None or interval.low is None or interval.high is None:
             return ""
-        if self.of is not None:
-            return f"{interval.low:.0%} to {interval.high:.0%}".replace("%", " %")
-        return f"{interval.low:.3g} to {interval.high:.3g}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """What a verdict says beside its names."""
-
-    result: Result
-    found: str
-    wanted: str = ""
-    reason: str = ""
-    held: int | None = None
-    of: int | None = None
-    interval: Interval | None = None
-    p: float | None = None
-    example: Row | None = None
+        return f"{_number(interval.low, share=self.share)} to {_number(interval.high, share=self.share)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +123,19 @@ class _Evidence:
         return [of(row) if row.ok else None for row in rows]
 
 
+def _number(value: float, *, share: bool = False) -> str:
+    """Three digits that tell, or whole percents."""
+    if share:
+        return f"{100 * value:.0f} %"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
+
+
 def verdicts(
     plan: Plan, tests: Sequence[PromptTest], rows: Sequence[Row], likelihoods: Sequence[Likelihood] = ()
 ) -> Iterator[Verdict]:
     """A verdict for every expectation, on every target. rows, likelihoods: of a run of the plan that is complete."""
     measures = measures_of(plan.checks)
+    models = {row.cell.target: row.outcome.model for row in rows if row.outcome.model}
     for target in plan.targets:
         cells = {cell.index: cell for cell in plan.cells if cell.target == target.name}
         told = {(asked(cells[each.cell]), each.name): each for each in likelihoods if each.cell in cells}
@@ -146,29 +145,18 @@ def verdicts(
             evidence = _Evidence(test, mine, own, told, measures)
             seconds = sum(row.outcome.seconds for row in own if row.reused is None) / len(test.expectations)
             for expectation in test.expectations:
-                yield _verdict(expectation, evidence, target.name, seconds)
+                yield replace(
+                    _judged(expectation, evidence),
+                    test=test.name,
+                    target=target.name,
+                    model=models.get(target.name, ""),
+                    expectation=str(expectation),
+                    seconds=seconds,
+                )
 
 
-def _verdict(expectation: Expectation, evidence: _Evidence, target: str, seconds: float) -> Verdict:
-    found = _judged(expectation, evidence)
-    return Verdict(
-        test=evidence.test.name,
-        target=target,
-        expectation=str(expectation),
-        wanted=found.wanted,
-        result=found.result,
-        found=found.found,
-        reason=found.reason,
-        held=found.held,
-        of=found.of,
-        interval=found.interval,
-        p=found.p,
-        example=found.example,
-        seconds=seconds,
-    )
-
-
-def _judged(expectation: Expectation, evidence: _Evidence) -> _Finding:
+def _judged(expectation: Expectation, evidence: _Evidence) -> Verdict:
+    """The verdict, without the names of what it is on."""
     match expectation:
         case Holds():
             return _holds(expectation, evidence)
@@ -183,7 +171,7 @@ def _judged(expectation: Expectation, evidence: _Evidence) -> _Finding:
 # ---- in how many outputs
 
 
-def _holds(expectation: Holds, evidence: _Evidence) -> _Finding:
+def _holds(expectation: Holds, evidence: _Evidence) -> Verdict:
     rows = evidence.of(expectation.of)
     values = evidence.values(expectation.measure, rows)
     known = [
@@ -192,7 +180,7 @@ def _holds(expectation: Holds, evidence: _Evidence) -> _Finding:
     held = sum(good for _, good in known)
     result = _counted(expectation.amount, held, len(known), len(rows))
     too_many = held > expectation.amount.bounds(len(rows))[1]
-    return _Finding(
+    return Verdict(
         result=result,
         found=_rate(held, len(known)),
         wanted=expectation.amount.of(len(rows)),
@@ -200,6 +188,7 @@ def _holds(expectation: Holds, evidence: _Evidence) -> _Finding:
         held=held,
         of=len(known),
         interval=_interval(known),
+        share=True,
         example=next((row for row, good in known if good is too_many), None),
     )
 
@@ -240,7 +229,7 @@ def _unknown(rows: Sequence[Row], values: Sequence[float | None]) -> str:
 # ---- mean, median, diversity
 
 
-def _averages(expectation: Averages, evidence: _Evidence) -> _Finding:
+def _averages(expectation: Averages, evidence: _Evidence) -> Verdict:
     rows = evidence.of(expectation.of)
     values = evidence.values(expectation.measure, rows)
     if not rows or None in values:
@@ -248,13 +237,13 @@ def _averages(expectation: Averages, evidence: _Evidence) -> _Finding:
     summary = _summary(rows, evidence.measures.get(expectation.measure))
     interval = summary.mean if expectation.statistic is Statistic.MEAN else summary.median
     if interval is None:
-        return _Finding(
+        return Verdict(
             Result.ERROR, "unknown", reason="each prompt has one output only, and nothing to compare it with"
         )
     good = expectation.bounds.hold(interval.estimate)
-    return _Finding(
+    return Verdict(
         result=Result.PASSED if good else Result.FAILED,
-        found=f"{interval.estimate:.3g}",
+        found=_number(interval.estimate),
         interval=interval,
         example=None if good or expectation.measure == DIVERSITY else _furthest(expectation.bounds, rows, values),
     )
@@ -266,8 +255,8 @@ def _summary(rows: Sequence[Row], measure: Measure | None) -> Summary:
     return summary
 
 
-def _nobody_knows(rows: Sequence[Row], values: Sequence[float | None]) -> _Finding:
-    return _Finding(Result.ERROR, "unknown", reason=_unknown(rows, values))
+def _nobody_knows(rows: Sequence[Row], values: Sequence[float | None]) -> Verdict:
+    return Verdict(Result.ERROR, "unknown", reason=_unknown(rows, values))
 
 
 def _furthest(bounds: Bounds, rows: Sequence[Row], values: Sequence[float | None]) -> Row:
@@ -280,7 +269,7 @@ def _furthest(bounds: Bounds, rows: Sequence[Row], values: Sequence[float | None
 # ---- one part of a test against another
 
 
-def _differs(expectation: Differs, evidence: _Evidence) -> _Finding:
+def _differs(expectation: Differs, evidence: _Evidence) -> Verdict:
     rows = [*evidence.of(expectation.of), *evidence.of(expectation.than)]
     values = evidence.values(expectation.measure, rows)
     if not rows or None in values:
@@ -289,17 +278,18 @@ def _differs(expectation: Differs, evidence: _Evidence) -> _Finding:
     (found,) = diversity_comparisons(rows, part.factor) if measure is None else comparisons(rows, measure, part.factor)
     means = _means(rows, part.factor, measure)
     if found.difference is None:
-        return _Finding(Result.ERROR, "unknown", reason="no two outputs differ in nothing but what is compared")
+        return Verdict(Result.ERROR, "unknown", reason="no two outputs differ in nothing but what is compared")
     # It is b less a; what is expected is of the named part less the other.
     difference = found.difference if found.b.value == part.level else _turned(found.difference)
     right = difference.estimate < 0 if expectation.relation == "less" else difference.estimate > 0
     sure = expectation.alpha is None or (found.p is not None and found.p <= expectation.alpha)
-    other = evidence.test.parts[expectation.than]
-    return _Finding(
+    other, share = evidence.test.parts[expectation.than], measure is not None and measure.share
+    return Verdict(
         result=Result.PASSED if right and sure else Result.FAILED,
-        found=f"{means[part.level]:.3g} and {means[other.level]:.3g}",
+        found=f"{_number(means[part.level], share=share)} and {_number(means[other.level], share=share)}",
         reason="" if sure or not right else _chance(found),
         interval=difference,
+        share=share,
         p=None if expectation.alpha is None else found.p,
     )
 
@@ -323,22 +313,23 @@ def _chance(found: Comparison) -> str:
 # ---- likelihoods
 
 
-def _likelier(expectation: Likelier, evidence: _Evidence) -> _Finding:
+def _likelier(expectation: Likelier, evidence: _Evidence) -> Verdict:
     of = evidence.cells_of(expectation.of)
     names = [continuation_name(text) for text in expectation.texts]
     cells = [cell for cell in evidence.cells if cell.index in of and cell.continuations]
     found = [[evidence.likelihoods.get((asked(cell), name)) for name in names] for cell in cells]
     whole = [[one for one in choices if one is not None] for choices in found]
     if not whole or any(len(choices) < len(names) for choices in whole):
-        return _Finding(Result.ERROR, "unknown", reason="the target did not tell how likely the answers are")
+        return Verdict(Result.ERROR, "unknown", reason="the target did not tell how likely the answers are")
     best = [chosen(choices, expectation.by) for choices in whole]
     held = sum(one.name == names[0] for one in best)
     least, most = expectation.amount.bounds(len(whole))
-    return _Finding(
+    return Verdict(
         result=Result.PASSED if least <= held <= most else Result.FAILED,
         found=_rate(held, len(whole)),
         wanted=expectation.amount.of(len(whole)),
         held=held,
         of=len(whole),
         interval=wilson(held, len(whole)) if len(whole) > 1 else None,
+        share=True,
     )

@@ -1,0 +1,114 @@
+"""Verdicts as a person and as a program reads them: a table on the terminal, a JSON document. Knows rich; judges nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from puna.experiments.plan import Plan
+from puna.experiments.rows import Row
+from puna.experiments.verdicts import Result, Verdict
+
+_EXCERPT = 200
+"""Characters of an output that falls short."""
+
+_STYLES = {Result.PASSED: ("passed", "green"), Result.FAILED: ("FAILED", "bold red"), Result.ERROR: ("error", "yellow")}
+
+
+def show(plan: Plan, verdicts: Sequence[Verdict]) -> None:
+    """The table, on standard output."""
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    for target in dict.fromkeys(verdict.target for verdict in verdicts):
+        own = [verdict for verdict in verdicts if verdict.target == target]
+        console.print(Text(_plain(f"{plan.name}, on {own[0].where}"), style="bold"))
+        for test in dict.fromkeys(verdict.test for verdict in own):
+            console.print()
+            console.print(Text(_plain(test)))
+            console.print(_table([verdict for verdict in own if verdict.test == test]))
+        console.print()
+    console.print(_sum(verdicts))
+
+
+def _table(verdicts: Sequence[Verdict]) -> Padding:
+    """Of one test: the verdict, what is expected, what was found, with its interval; below it why it is not so."""
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table.add_column(width=6)
+    table.add_column(ratio=1)
+    table.add_column(width=13, justify="right")
+    table.add_column(width=14)
+    for verdict in verdicts:
+        word, style = _STYLES[verdict.result]
+        told = Text("\n").join([Text(_plain(verdict.claim)), *_why(verdict)])
+        table.add_row(Text(word, style=style), told, Text(verdict.found), Text(_sure(verdict), style="dim"))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _sure(verdict: Verdict) -> str:
+    return "\n".join(each for each in (verdict.ends, "" if verdict.p is None else f"p = {verdict.p:.2g}") if each)
+
+
+def _why(verdict: Verdict) -> list[Text]:
+    if verdict.result is Result.PASSED:
+        return []
+    lines = [Text(_plain(verdict.reason), style="dim")] if verdict.reason else []
+    return lines if verdict.example is None else [*lines, _excerpt(verdict.example)]
+
+
+def _excerpt(row: Row) -> Text:
+    """The beginning of an output on one line, with the seed that gives it again."""
+    output = _plain(" ".join(row.output.split()))
+    cut = f"{output[:_EXCERPT].rstrip()}…" if len(output) > _EXCERPT else output
+    case = f"{_plain(row.cell.case)}, " if row.cell.case else ""
+    return Text(f"{case}seed {row.seed}: {cut or '(nothing)'}", style="dim")
+
+
+def _plain(text: str) -> str:
+    """Without what a terminal would obey."""
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape", "replace").decode() for mark in text)
+
+
+def _sum(verdicts: Sequence[Verdict]) -> Text:
+    counts = Counter(verdict.result for verdict in verdicts)
+    words = [f"{counts[Result.PASSED]} of {len(verdicts)} expectations passed"]
+    if counts[Result.FAILED]:
+        words.append(f"{counts[Result.FAILED]} failed")
+    if counts[Result.ERROR]:
+        words.append(f"{counts[Result.ERROR]} could not be told")
+    return Text(", ".join(words), style="bold green" if len(words) == 1 else "bold red")
+
+
+def as_json(plan: Plan, verdicts: Sequence[Verdict], run: str | None) -> dict[str, Any]:
+    """The document of ``--json``. run: its id, where it was kept."""
+    counts = Counter(verdict.result for verdict in verdicts)
+    return {
+        "name": plan.name,
+        "run": run,
+        **{str(result): counts[result] for result in Result},
+        "verdicts": [_verdict(verdict) for verdict in verdicts],
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    interval, row = verdict.interval, verdict.example
+    return {
+        "test": verdict.test,
+        "target": verdict.target,
+        "model": verdict.model or None,
+        "expectation": verdict.expectation,
+        "wanted": verdict.wanted or None,
+        "result": str(verdict.result),
+        "found": verdict.found,
+        "reason": verdict.reason or None,
+        "held": verdict.held,
+        "of": verdict.of,
+        "interval": None if interval is None else [interval.estimate, interval.low, interval.high],
+        "p": verdict.p,
+        "example": row and {"prompt": row.cell.prompt, "case": row.cell.case, "seed": row.seed, "output": row.output},
+    }
