@@ -68,6 +68,18 @@ def test_people_find_the_answers_with_any_tool(path, plan):
     assert lines[0] == (run, "story", made.outcome_of(next(plan.trials())).output)
 
 
+def test_the_log_does_not_grow_with_the_run(path, monkeypatch):
+    monkeypatch.setattr(database, "_LOGGED", 10)
+    plan = made.plan_of(temperatures=(1.0,), top_ps=(1.0,), repeats=100)
+    with Store.open(path) as store:
+        run = store.begin(plan)
+        sizes = []
+        for trial in plan.trials():
+            store.put(run, trial, made.outcome_of(trial), "")
+            sizes.append(path.with_name("runs.db-wal").stat().st_size)
+    assert sizes[-1] < 2 * sizes[20]
+
+
 # What is no store, or not here
 
 
