@@ -243,8 +243,22 @@ def _named(entry: Given, names: Sequence[str], found: Declared) -> None:
     known = found.cases[0].values
     for name in names:
         if name not in known:
-            told = unknown("variable", name, known) if known else "there are no [variables] and no cases"
-            raise entry.refused(f"{entry.key} names {{{{{name}}}}}, but {told}")
+            at = _holder(entry, name) or entry
+            told = (
+                f": {unknown('variable', name, known)}"
+                if known
+                else (f" names {{{{{name}}}}}, but there are no [variables] and no cases")
+            )
+            raise at.refused(f"{at.key}{told}")
+
+
+def _holder(given: Given, name: str) -> Given | None:
+    """The text in a prompt that names a variable."""
+    if isinstance(given.value, str):
+        return given if name in template.variables(given.value) else None
+    steps = given.value.items() if isinstance(given.value, dict) else enumerate(given.value)  # type: ignore[arg-type]  # a list
+    inside = (given.at(step, value) for step, value in steps if step not in {"name", "raw"})
+    return next((found for found in (_holder(each, name) for each in inside) if found), None)
 
 
 def _unused(inside: dict[str, Given], found: Declared) -> None:
@@ -263,10 +277,7 @@ def _answers(inside: dict[str, Given], found: Declared) -> None:
         return
     for n, check in enumerate(found.checks):
         if checks.check_of(check.kind, check.value)("", None) is None:
-            raise (
-                inside["scores"]
-                .at(n, None)
-                .refused(
-                    f"the score {check.name!r} is measured against expected answers, but no case has one; add a column `expected` to the cases"
-                )
+            at = inside["scores"].at(n, None)
+            raise at.refused(
+                f"the score {check.name!r} is measured against expected answers, but no case has one; add a column `expected` to the cases"
             )
