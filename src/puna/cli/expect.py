@@ -62,9 +62,6 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     _refuse_bad(args)
     plan, tests = _planned(args)
-    with on_terminal() as progress:
-        for target in plan.targets:  # a missing model is pulled in the main thread, where Ctrl-C ends it at once
-            find(target, args.jobs, progress)
     with _store(args.store) as store:
         run_id = begun(plan, store, resume=args.resume)
         summary = _asked(plan, store, run_id, args)
@@ -95,9 +92,13 @@ def _refuse_bad(args: argparse.Namespace) -> None:
 
 
 def _planned(args: argparse.Namespace) -> tuple[Plan, tuple[PromptTest, ...]]:
+    """The plan of the file, as the options change it, and what is expected."""
     suite = Suite.read(args.file) if args.file else builtin(args.builtin)
     plan, tests = suite.plan(repeats=args.repeats)
     targets = targets_of(args, plan.targets)
+    with on_terminal() as progress:
+        for target in targets:  # a missing model is pulled in the main thread, where Ctrl-C ends it at once
+            find(target, args.jobs, progress)
     return (plan, tests) if targets == plan.targets else suite.plan(repeats=args.repeats, targets=targets)
 
 
