@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -43,13 +44,13 @@ def curve(drawn: Curve) -> Figure:
     axes.set_xlabel(_with_unit(readable(drawn.parameter), _UNITS.get(drawn.parameter, "")))
     _measured(axes, drawn.measure, "y")
     if len(drawn.lines) > 1:
-        _legend(axes, 3)
+        _legend(axes, max(1, min(3, 60 // (6 + max(len(_name(line.name)) for line in drawn.lines)))))
     return made
 
 
 def ranking(drawn: Levels) -> Figure:
     """A measure for each level of a factor, with intervals."""
-    made, (axes,) = figure(5.6, 1.1 + 0.3 * len(drawn.names))
+    made, (axes,) = figure(_width(drawn.names), 1.1 + 0.3 * len(drawn.names))
     places = range(len(drawn.names))
     for place, point in zip(places, drawn.points, strict=True):
         _bar(axes, point, place)
@@ -62,7 +63,7 @@ def ranking(drawn: Levels) -> Figure:
 
 def spreads(drawn: Spread) -> Figure:
     """Every output as a point, with quartiles, for each level of a factor."""
-    made, (axes,) = figure(5.6, 1.1 + 0.34 * len(drawn.names))
+    made, (axes,) = figure(_width(drawn.names), 1.1 + 0.34 * len(drawn.names))
     for place, values in enumerate(drawn.values):
         heights = place + _swarm(values)
         axes.plot(values, heights, ".", color=COLOURS[0], alpha=0.6, markersize=4, markeredgewidth=0)
@@ -78,7 +79,9 @@ def spreads(drawn: Spread) -> Figure:
 def differences(drawn: Matrix) -> Figure:
     """The level of the row less that of the column; coloured where the difference is significant."""
     n = len(drawn.names)
-    made, (axes,) = figure(2.6 + 0.52 * n, 1.5 + 0.4 * n)
+    names = [_name(name) for name in drawn.names]
+    longest = max(map(len, names))
+    made, (axes,) = figure(2.0 + 0.52 * n + 0.065 * longest, max(4.2, 1.0 + 0.4 * n + 0.05 * longest))
     known = [abs(value) for row in drawn.differences for value in row if value is not None]
     most = max(known, default=0) or 1.0
     power = math.floor(math.log10(most))
@@ -106,8 +109,8 @@ def differences(drawn: Matrix) -> Figure:
         edgecolors="white",
         linewidth=1.2,
     )
-    names = [_name(name) for name in drawn.names]
-    axes.set_xticks(range(n - 1), names[:-1], rotation=40, ha="right", rotation_mode="anchor")
+    turned: Any = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if longest > 5 else {}
+    axes.set_xticks(range(n - 1), names[:-1], **turned)
     axes.set_yticks(range(1, n), names[1:])
     axes.set(xlim=(-0.5, n - 1.5), ylim=(n - 0.5, 0.5))
     axes.grid(visible=False)
@@ -174,7 +177,7 @@ def _line(axes: Axes, line: Line, at: Mapping[float, float], shift: float, n: in
     xs = [at[point.x] + shift for point in line.points]
     colour, marker = COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]
     ys = [point.y.estimate for point in line.points]
-    axes.plot(xs, ys, color=colour, label=drawable(line.name), marker=marker)
+    axes.plot(xs, ys, color=colour, label=_name(line.name), marker=marker)
     for x, point in zip(xs, line.points, strict=True):
         if point.y.low is not None and point.y.high is not None:
             axes.vlines(x, point.y.low, point.y.high, color=colour, linewidth=1.1)
@@ -197,6 +200,10 @@ def _levels(axes: Axes, names: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
     axes.tick_params(axis="y", length=0)
+
+
+def _width(names: Sequence[str]) -> float:
+    return 5.6 + 0.06 * max(0, max(len(_name(name)) for name in names) - 25)
 
 
 def _name(name: str) -> str:
