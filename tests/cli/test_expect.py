@@ -74,9 +74,9 @@ def test_what_is_expected_and_what_was_found_is_told_and_a_failure_exits_1(expec
     done = expect(file, *SCRIPTED)
     assert done.status == 1, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines() if line.strip()]
-    assert lines[:2] == ["echo, on scripted", "it says what it is told"]
-    assert lines[2] == 'passed year: contains "1889" in all 4 4 of 4 51 % to 100 %'
-    assert lines[3].startswith('passed contains "1889": year more than nothing 100 % and')
+    assert lines[:3] == ["echo, on scripted", "expected found 95 % interval", "it says what it is told"]
+    assert lines[3] == 'passed year: contains "1889" in all 4 4 of 4 51 % to 100 %'
+    assert lines[4].startswith('passed contains "1889": year more than nothing 100 % and')
     assert 'FAILED nothing: contains "1889" in at least 2 of 4 0 of 4 0 % to 49 %' in lines
     assert lines[-1] == "2 of 3 expectations passed, 1 failed"
     assert r"seed 1: You said: \x1b[31m[bold]I forgot.[/bold]" in lines  # no markup of rich's, no order to the terminal

@@ -46,7 +46,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store", type=Path, metavar="FILE", help="keep the answers there as a run (default: none is kept)"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the newest run of these tests in the store")
+    parser.add_argument("--resume", action="store_true", help="ask only what the store does not have yet")
     parser.add_argument("--jobs", type=int, default=JOBS, metavar="N", help=f"answers at a time (default {JOBS})")
     parser.add_argument("--repeats", type=int, metavar="N", help="answers to each prompt, and not what the file says")
     add_targets(parser)
@@ -118,7 +118,7 @@ def _asked(plan: Plan, store: Store, run_id: str, args: argparse.Namespace) -> S
     with shown() as tell:
 
         async def work(stop: asyncio.Event) -> Summary:
-            return await sweep(plan, store, run_id, jobs=args.jobs, tell=tell, stop=stop)
+            return await sweep(plan, store, run_id, jobs=args.jobs, tell=tell, stop=stop, reuse=args.resume)
 
         return asyncio.run(
             interruptible(work, "without all answers there are no verdicts; Ctrl-C again ends it at once")

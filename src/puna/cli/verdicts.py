@@ -28,25 +28,32 @@ def show(plan: Plan, verdicts: Sequence[Verdict]) -> None:
     for target in dict.fromkeys(verdict.target for verdict in verdicts):
         own = [verdict for verdict in verdicts if verdict.target == target]
         console.print(Text(_plain(f"{plan.name}, on {own[0].where}"), style="bold"))
+        console.print(_line(Text(), Text("expected"), Text("found"), Text("95 % interval"), style="dim"))
         for test in dict.fromkeys(verdict.test for verdict in own):
-            console.print()
             console.print(Text(_plain(test)))
-            console.print(_table([verdict for verdict in own if verdict.test == test]))
-        console.print()
+            for verdict in own:
+                if verdict.test == test:
+                    _show(console, verdict)
+            console.print()
     console.print(_sum(verdicts))
 
 
-def _table(verdicts: Sequence[Verdict]) -> Padding:
-    """Of one test: the verdict, what is expected, what was found, with its interval; below it why it is not so."""
+def _show(console: Console, verdict: Verdict) -> None:
+    """The verdict, what is expected and what was found; below it why it is not so."""
+    word, style = _STYLES[verdict.result]
+    sure = Text(_sure(verdict), style="dim")
+    console.print(_line(Text(word, style=style), Text(_plain(verdict.claim)), Text(verdict.found), sure))
+    for line in _why(verdict):
+        console.print(Padding(line, (0, 2, 0, 10)))
+
+
+def _line(word: Text, claim: Text, found: Text, sure: Text, style: str = "") -> Padding:
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(width=6)
     table.add_column(ratio=1)
     table.add_column(width=13, justify="right")
     table.add_column(width=14)
-    for verdict in verdicts:
-        word, style = _STYLES[verdict.result]
-        told = Text("\n").join([Text(_plain(verdict.claim)), *_why(verdict)])
-        table.add_row(Text(word, style=style), told, Text(verdict.found), Text(_sure(verdict), style="dim"))
+    table.add_row(word, claim, found, sure, style=style)
     return Padding(table, (0, 0, 0, 2))
 
 

@@ -88,9 +88,9 @@ class Verdict:
 
     @property
     def ends(self) -> str:
-        """The interval's ends, of a rate in percent; empty where it has none."""
+        """The interval's ends, of a rate in percent; empty where it has none, or where values that never vary make it a point."""
         interval = self.interval
-        if interval is None or interval.low is None or interval.high is None:
+        if interval is None or interval.low is None or interval.high is None or interval.low == interval.high:
             return ""
         return f"{_number(interval.low, share=self.share)} to {_number(interval.high, share=self.share)}"
 
