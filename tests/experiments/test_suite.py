@@ -1,11 +1,15 @@
 """A file of tests as people write it: the plan that it makes, and the sentence that refuses what cannot be meant."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from puna.errors import InputError
 from puna.experiments.expectations import Differs, Holds
+from puna.experiments.expected import COUNTS, RELATIONS
 from puna.experiments.plan import Record, Target
-from puna.experiments.suite import Suite
+from puna.experiments.suite import KEYS, TEST_KEYS, Suite, builtin
 from puna.messages import Dialog, Message, Role
 
 FILE = """
@@ -223,3 +227,45 @@ def test_a_file_that_tests_nothing_is_refused(write, text, part):
     with pytest.raises(InputError) as refused:
         Suite.read(write(text)).plan()
     assert part in str(refused.value)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "expectations.md").read_text(encoding="utf-8")
+
+
+def test_the_documented_file_is_one(write):
+    (text,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    plan, tests = Suite.read(write(text)).plan()
+    assert [test.name for test in tests] == ["a follow-up needs its history", "short and varied"]
+    assert len(list(plan.trials())) == 80
+
+
+def test_every_key_is_documented():
+    documented = set(re.findall(r"`(\w+)`", PAGE[PAGE.index("## Keys") : PAGE.index("## Verdicts")]))
+    documented |= set(re.findall(r"`(\w+) = ", PAGE))
+    assert documented >= {
+        *KEYS,
+        *TEST_KEYS,
+        *COUNTS,
+        *RELATIONS,
+        "of",
+        "in",
+        "alpha",
+        "statistic",
+        "likelier_than",
+        "by",
+    }
+    assert documented >= {"measure", "continuation", "contains", "abstains"}
+
+
+def test_the_documented_claims_are_those_of_the_file():
+    """The table has a line for each expectation, in the file's order, with the number of answers that there are."""
+    table = PAGE[PAGE.index("| claim | found") :]
+    found = [row.split("|")[2].strip() for row in table.splitlines()[2:] if row.startswith("|")]
+    plan, tests = builtin("workshop").plan()
+    expected = [each for test in tests for each in test.expectations]
+    assert len(found) == len(expected)
+    for told, each in zip(found, expected, strict=True):
+        if isinstance(each, Holds):
+            assert told.endswith(f" of {len(plan.seeds)}")
+        elif isinstance(each, Differs):
+            assert " and " in told
