@@ -44,7 +44,7 @@ def _validator(schema: Schema) -> Any:
     plain = _plain(schema)
     kind = jsonschema.validators.validator_for(plain, default=jsonschema.Draft202012Validator)
     try:
-        kind.check_schema(plain, format_checker=kind.FORMAT_CHECKER)
+        kind.check_schema(plain)
     except jsonschema.SchemaError as error:
         place = error.json_path.replace("$", "the schema", 1)
         raise InputError(
