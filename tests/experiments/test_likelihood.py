@@ -6,11 +6,15 @@ import math
 import pytest
 
 from puna import config
+from puna.chat import Spine
+from puna.engines.base import Scored
+from puna.engines.scripted import WORDS, Scripted
 from puna.errors import ContextWindowError, InputError
 from puna.experiments.likelihood import chosen, find
 from puna.experiments.plan import Continuation
 from puna.experiments.rows import Likelihood
-from puna.generation import Delta, Extras, Logprob, Sampling
+from puna.formats.catalog import FORMATS
+from puna.generation import Delta, Extras, Logprob, Sampling, Usage
 from puna.messages import Dialog, Message, Role
 from puna.turn import Ask
 
@@ -139,6 +143,26 @@ def test_an_engine_without_a_model_cannot_score():
             await find(spine, Ask(ASKED), Continuation("right", "Paris"))
 
     on_spine(work, engine="scripted")
+
+
+class Scoring(Scripted):
+    """Holds every token equally likely."""
+
+    async def score(self, ids, top, start=1):
+        told = [Logprob(n, WORDS.bytes_of(n), -1.0) for n in ids[start:]]
+        return Scored((None,) * start + tuple(told), Usage(len(ids), 0, 0))
+
+
+@pytest.mark.parametrize(("form", "text"), [("llama2", " Paris , France"), ("llama3", "Paris , France")])
+def test_a_continuation_stands_behind_the_prompt_as_the_format_writes_an_answer(form, text):
+    async def work():
+        engine = Scoring()
+        spine = Spine(engine, await engine.start(), FORMATS[form])
+        for ask in (Ask(ASKED), Ask(FORMATS[form].text(ASKED))):
+            found = await find(spine, ask, Continuation("right", "Paris , France"))
+            assert b"".join(token.data for token in found.tokens).decode() == text
+
+    asyncio.run(work())
 
 
 def made(name, text, *logprobs):
