@@ -80,9 +80,10 @@ def test_a_target_that_nothing_is_known_of_is_measured():
     made = plan(*CELLS)
     loads, times = asyncio.run(overview(made, [find(HERE, 2).with_context(200)], list(made.trials()), None, 2))
     assert loads["here"].answers == 6
-    assert times["here"].low is None
-    assert times["here"].high > 0
-    assert times["here"].by == "by a short measurement"
+    found = times["here"]
+    assert found is not None
+    assert (found.low, found.by) == (None, "by a short measurement")
+    assert found.high > 0
 
 
 @pytest.mark.parametrize("left", [[], None])

@@ -22,7 +22,7 @@ def experiment(**more):
 
 
 def test_an_experiment_gives_its_rows(tmp_path):
-    told = []
+    told: list = []
     found = sweep(experiment(), tmp_path / "runs.db", jobs=2, progress=told.append)
     assert isinstance(found, Results)
     assert [row.output for row in found] == ["You said: Say a"] * 3 + ["You said: Say b"] * 3

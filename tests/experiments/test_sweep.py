@@ -6,18 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from puna import config
 from puna.chat import Spine
 from puna.engines.admission import Slots
 from puna.engines.scripted import Scripted
 from puna.errors import EngineError, InputError
 from puna.experiments import sweep as module
-from puna.experiments import targets
 from puna.experiments.plan import Continuation, Record, Target
 from puna.experiments.rows import Failure, State
 from puna.experiments.store import Store
 from puna.experiments.sweep import groups, sweep
 from puna.formats.chatml import CHATML
 from puna.generation import NO_EXTRAS
+from puna.turn import together
 from tests.experiments.asking import HERE, cell, plan
 from tests.server.live import Live
 
@@ -41,7 +42,7 @@ def on(monkeypatch, engine):
     async def open_spine(settings, model):
         return Spine(engine, replace(await engine.start(), slots=settings.slots), CHATML)
 
-    monkeypatch.setattr(targets.config, "open_spine", open_spine)
+    monkeypatch.setattr(config, "open_spine", open_spine)
     return engine
 
 
@@ -90,9 +91,13 @@ def test_every_trial_is_a_row(store):
 
 
 def test_trials_with_one_prompt_go_together_in_the_order_of_the_prompts(store, monkeypatch):
-    shared = []
-    real = module.together
-    monkeypatch.setattr(module, "together", lambda turns: shared.append(turns) or real(turns))
+    shared: list = []
+
+    def seen(turns):
+        shared.append(turns)
+        return together(turns)
+
+    monkeypatch.setattr(module, "together", seen)
     carried_out(store, plan(*CELLS))
     assert [[turn.sampling.seed for turn in turns] for turns in shared] == [[1, 2, 1, 2], [1, 2, 1, 2]]
     assert all(len({turn.prompt for turn in turns}) == 1 for turns in shared)
@@ -292,17 +297,17 @@ def test_on_the_model_a_prompt_is_evaluated_once_and_answers_are_those_of_each_a
         record=Record(1, 30),
         seconds=300,
     )
-    together = store.rows(carried_out(store, made, jobs=4).run)
+    rows = store.rows(carried_out(store, made, jobs=4).run)
     alone = store.rows(carried_out(store, made, jobs=1).run)
-    assert [row.output for row in together] == [row.output for row in alone]
-    assert len({row.output for row in together}) > 1
-    length = together[0].prompt_tokens
-    assert sum(row.outcome.usage.evaluated for row in together) <= 1.2 * length
-    assert all(row.outcome.model_sha256 for row in together)
-    (likely,) = store.likelihoods(together[0].run)
+    assert [row.output for row in rows] == [row.output for row in alone]
+    assert len({row.output for row in rows}) > 1
+    length = rows[0].prompt_tokens
+    assert sum(row.outcome.usage.evaluated for row in rows) <= 1.2 * length
+    assert all(row.outcome.model_sha256 for row in rows)
+    (likely,) = store.likelihoods(rows[0].run)
     assert (likely.cell, likely.name) == (0, "once")
     assert -60 < likely.logprob < 0
-    found = store.distributions(together[0].run)
+    found = store.distributions(rows[0].run)
     assert {(d.cell, d.repeat) for d in found} == {(0, 0)}
-    assert "".join(d.chosen for d in found).startswith(together[0].output)
+    assert "".join(d.chosen for d in found).startswith(rows[0].output)
     assert all(len(d.logprobs) == 30 and len(d.tokens) == 20 for d in found)

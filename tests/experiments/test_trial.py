@@ -74,7 +74,7 @@ def on(engine, *, extras=None, limits=None, remote=False):
 
 
 def test_an_answer():
-    heard = []
+    heard: list[int] = []
 
     async def scenario():
         engine = Scripted()
@@ -252,6 +252,7 @@ def test_a_prompt_that_cannot_be_asked_is_an_outcome():
     engine = Scripted()
     outcome = refused(ContextWindowError(5, 6, 7), Sampling(seed=3), engine.info, "abc")
     assert (outcome.state, outcome.failure, outcome.output) == (State.FAILED, Failure.REFUSED, "")
+    assert outcome.reason is not None
     assert "the prompt has 5 tokens" in outcome.reason
     assert (outcome.sampling.seed, outcome.model, outcome.model_sha256) == (3, "scripted", "abc")
 

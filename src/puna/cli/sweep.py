@@ -139,6 +139,8 @@ def sum_up(summary: Summary, store: str) -> int:
     print(f"run {summary.run}: {', '.join(words)}, in {duration(was.seconds)}")
     for note in summary.notes:
         print(f"puna: {note}", file=sys.stderr)
+    if was.left or was.failed:
+        print("the same command with --resume does what is missing, and what failed")
     print(f"puna report {store} --run {summary.run}")
     if not summary.complete:
         return 130

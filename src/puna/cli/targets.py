@@ -29,8 +29,7 @@ def targets_of(args: argparse.Namespace, named: Sequence[Target]) -> tuple[Targe
     Raises:
         InputError: options that do not go together.
     """
-    given = {name: getattr(args, name) for name in ENGINE if getattr(args, name) is not None}
-    given = {**_in_file(args), **given}
+    given = _given(args)
     if args.url:
         return (_remote(args, given),)
     for name in ("api", "endpoint"):
@@ -55,9 +54,12 @@ def _remote(args: argparse.Namespace, given: dict[str, object]) -> Target:
     return Target(args.url, api, url=args.url, endpoint=endpoint, model=None if model is None else str(model))
 
 
-def _in_file(args: argparse.Namespace) -> dict[str, object]:
-    """What the file of ``--config`` says of model and engine."""
-    if args.config is None:
-        return {}
-    wanted, plain = config.settings({}, environ={}, file=args.config), config.settings({}, environ={})
-    return {name: getattr(wanted, name) for name in ENGINE if getattr(wanted, name) != getattr(plain, name)}
+def _given(args: argparse.Namespace) -> dict[str, object]:
+    """The settings of model and engine that the options say, or the file of ``--config``."""
+    flags = {name: getattr(args, name) for name in ENGINE}
+    wanted, plain = config.settings(flags, {}, args.config), config.settings({}, {})
+    return {
+        name: getattr(wanted, name)
+        for name in ENGINE
+        if flags[name] is not None or getattr(wanted, name) != getattr(plain, name)
+    }
