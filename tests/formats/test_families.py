@@ -10,6 +10,7 @@ from puna.errors import DialogError
 from puna.formats import catalog
 from puna.formats.base import Format
 from puna.formats.catalog import FORMATS
+from puna.formats.llama2_tags import END_SYS, SYS
 from puna.formats.turns import PARAGRAPH, Place, TurnWriter
 from puna.generation import Kind
 from puna.messages import Dialog, Message, Role, dialog_of
@@ -195,6 +196,12 @@ def unfolded(form: TurnWriter, head: str, turns: list[Message]) -> Dialog:
     return Dialog((Message(Role.SYSTEM, head), *turns))
 
 
+def blank_line_cuts(asked: Dialog) -> bool:
+    """Whether a system text shows by its whitespace, and ends too early: at a blank line of its own."""
+    head = asked.system or ""
+    return head[:1].isspace() and re.search(r"\n\n\S", head) is not None
+
+
 def is_ambiguous(name: str, asked: Dialog) -> bool:
     """Dialogs that the vendor's format writes as the text of another one, as the family's file says."""
     roles = [m.role for m in asked]
@@ -206,6 +213,8 @@ def is_ambiguous(name: str, asked: Dialog) -> bool:
     if untagged and asked.system is not None and asked.system.isspace():
         return True
     if name in {"llama2", "gemma2", "gemma3", "vicuna", "deepseek-v2", "deepseek-v3", "deepseek-r1"} and late:
+        return True
+    if name == "gemma3" and blank_line_cuts(asked):
         return True
     if name == "phi4":
         return bool(untold)
@@ -219,7 +228,8 @@ def holds_tags(form: Format, asked: Dialog) -> bool:
     # What begins or ends a prompt in any family is looked for in all of them.
     sequence = ("<s>", "</s>", "<bos>", "<|begin_of_text|>", "<|endoftext|>", "<\uff5cbegin\u2581of\u2581sentence\uff5c>",
                 "<|eot_id|>", "<|eot|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<\uff5cend\u2581of\u2581sentence\uff5c>")  # fmt: skip
-    bare = re.compile("|".join(map(re.escape, (*form.tags, *form.misspelt, *sequence))), re.IGNORECASE)
+    inside = (SYS, END_SYS) if form.name == "llama2" else ()  # no turn's tags, but the reader looks for them
+    bare = re.compile("|".join(map(re.escape, (*form.tags, *form.misspelt, *sequence, *inside))), re.IGNORECASE)
     return any(bare.search(m.content) for m in asked)
 
 
@@ -243,6 +253,17 @@ def test_reading_undoes_writing_and_finds_nothing_wrong(asked: Dialog, prompt: b
         if not begun:
             assert parsed.dialog == comes_back(form, asked), (name, text)
         assert parsed.open == begun, (name, text)
+
+
+@pytest.mark.parametrize("blank", ["\n\n", " a\n\n", "\n\n\n\n"])
+def test_a_blank_line_ends_a_folded_system_text_that_begins_with_whitespace(blank: str) -> None:
+    """Two dialogs with one text: the reader gives the one whose system text is the shorter."""
+    form = form_of("gemma3")
+    long, short = dialog("q", system=f"{blank}b"), dialog("b\n\nq", system=blank.removesuffix("\n\n"))
+    assert form.text(long) == form.text(short)
+    assert is_ambiguous("gemma3", long)
+    assert not is_ambiguous("gemma3", short)
+    assert form.parse(form.text(long)).dialog == short
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -5,9 +5,11 @@ r"""Gemma 2 and 3: turns of the user and of the model, each stripped; no system 
     <bos><start_of_turn>user\n{user}<end_of_turn>\n<start_of_turn>model\n{answer}<end_of_turn>\n
 
 Gemma 2 refuses a dialog that begins with a system message. Gemma 3 writes ``{system}\n\n`` before the first user text,
-unstripped; no text tells it from the user's, so it comes back as part of the user message. Both demand that user and
-model alternate, but their templates let a system message pass where the model should speak, and write it as a turn of
-the role ``system``, which the models do not know; ``remarks`` says so.
+unstripped; no tag tells it from the user's, so it comes back as part of the user message. Whitespace at an end gives it
+away, since the user's is stripped; it then ends at the first blank line that words follow. A system text that begins
+with whitespace and has such a blank line inside is cut there: its text is that of a shorter one before a longer question.
+Both demand that user and model alternate, but their templates let a system message pass where the model should speak,
+and write it as a turn of the role ``system``, which the models do not know; ``remarks`` says so.
 
 Revisions: google/gemma-2-2b-it and google/gemma-3-270m-it. GGUF files of gemma3:1b carry a copy that fails on every
 system message.
