@@ -135,13 +135,15 @@ def test_two_runs_are_compared_row_by_row():
     assert (found.a.label, found.b.label, found.differences) == ("a", "b", (2, 2))
 
 
-def test_levels_with_nothing_in_common_have_no_pairs_and_say_how_many_rows_had_none():
+def test_levels_with_nothing_in_common_have_no_pairs_and_say_so():
     data = [
         *rows(cell(0, temperature=0.5, top_p=0.5), {1: 5, 2: 6}),
         *rows(cell(1, temperature=1, top_p=1), {1: 5, 2: 6}),
     ]
     (found,) = pairs(data, TOKENS, "temperature")
-    assert (found.differences, found.left_out) == ((), 4)
+    assert (found.differences, found.left_out, found.unmatched) == ((), 0, 4)
+    assert [each.matched for each in units(data, TOKENS, "temperature")[0]] == [False, False]
+    assert [each.matched for each in units(data, TOKENS)[0]] == [True, True]
 
 
 def test_numbers_are_levels_in_order_and_names_as_they_come():

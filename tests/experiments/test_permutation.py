@@ -137,6 +137,14 @@ def test_sets_tested_together_are_as_tested_alone():
     assert paired_tests([]) == []
 
 
+def test_where_p_is_small_more_choices_can_be_drawn():
+    sets = [np.full(30, 1.0), np.random.default_rng(8).normal(0.1, 1, 30)]
+    first, second = paired_tests(sets, most_draws=199_999)
+    assert first.p == pytest.approx(1 / 200_000)
+    assert second == paired_tests(sets)[1]
+    assert first.difference == paired_tests(sets)[0].difference
+
+
 @pytest.mark.parametrize("differences", [[], [float("nan")], [1.0, float("inf")]])
 def test_what_is_no_difference_is_refused(differences):
     with pytest.raises(InputError, match="a paired test needs at least one difference"):

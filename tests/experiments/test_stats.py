@@ -94,6 +94,15 @@ def test_two_repeats_of_five_prompts_are_enough_for_an_honest_interval():
     )
 
 
+def test_two_repeats_of_many_prompts_too():
+    random = np.random.default_rng(7)
+    prompts = np.arange(11) * 100.0
+    intervals = [
+        grouped_mean_interval([(prompt + random.normal(0, 3, 2)).tolist() for prompt in prompts]) for _ in range(400)
+    ]
+    assert 0.92 <= covered(intervals, prompts.mean()) <= 0.985
+
+
 def test_what_cannot_be_told_has_no_ends():
     assert mean_interval([4.0]) == Interval(4.0, None, None)
     assert grouped_mean_interval([[1.0], [3.0]]) == Interval(2.0, None, None)

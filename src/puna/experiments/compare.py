@@ -15,7 +15,7 @@ import numpy as np
 from puna.experiments.factors import Level
 from puna.experiments.measures import Measure
 from puna.experiments.paired import Over, Pairs, Units, pairs, units
-from puna.experiments.permutation import DRAWS, Paired, paired_tests
+from puna.experiments.permutation import Paired, paired_tests
 from puna.experiments.rows import Row
 from puna.experiments.similarity import pairwise_bleu
 from puna.experiments.stats import (
@@ -42,7 +42,7 @@ POWER = 0.8
 
 
 MOST_DRAWS = 200_000
-"""For a large family more signs are drawn, so that the least p that they can show is still small enough for Holm's correction."""
+"""For a large family more signs are drawn where p is small, so that it can be small enough for Holm's correction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Summary:
     """A level's values of a measure. n: independent values, not rows: see ``puna.experiments.paired``.
 
     failed: rows without an answer. undefined: answers without such a number. mean, median: None where there is no value.
-    over: what the intervals generalise to.
+    over: what the intervals generalise to. matched: see ``paired.Units``: where it is false, only comparisons tell what the factor does.
     """
 
     by: str
@@ -62,6 +62,7 @@ class Summary:
     mean: Interval | None
     median: Interval | None
     over: Over
+    matched: bool = True
 
     @property
     def label(self) -> str:
@@ -71,9 +72,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Whether two levels differ. pairs: how many there are; left_out: those that a side has no value of.
+    """Whether two levels differ. pairs: how many there are.
 
-    difference: mean of b less a, and the values that the test does not refuse; not corrected for the family. p: of the paired permutation
+    left_out: pairs that a side has no value of; unmatched: see ``paired.Pairs``. difference: mean of b less a, and the values that the test does not refuse; not corrected for the family. p: of the paired permutation
     test; p_holm: corrected for the ``family`` of so many tests; significant: p_holm <= alpha. effect: d_z. superiority: share of pairs with b
     above a. None where there are no pairs, or no such number.
 
@@ -98,6 +99,7 @@ class Comparison:
     significant: bool = False
     repeats_for_this: int | None = None
     detectable: float | None = None
+    unmatched: int = 0
 
     @property
     def too_few(self) -> bool:
@@ -172,7 +174,9 @@ def _summary(found: Units, measure: Measure, by: str, level: float, over: Over) 
             else _mean(found, measure, level)
         )
         median = _exact(middle) if found.exact and over is Over.REPEATS else median_interval(values, level)
-    return Summary(by, found.level, measure.name, len(values), found.failed, found.undefined, mean, median, over)
+    return Summary(
+        by, found.level, measure.name, len(values), found.failed, found.undefined, mean, median, over, found.matched
+    )
 
 
 def _mean(found: Units, measure: Measure, level: float) -> Interval:
@@ -203,12 +207,23 @@ def _exact(value: float) -> Interval:
 def _compared(found: Sequence[Pairs], measure: str, by: str, alpha: float) -> tuple[Comparison, ...]:
     some = [each for each in found if each.differences]
     family = len(some)
-    draws = max(DRAWS, min(MOST_DRAWS, round(50 * family / alpha)) - 1)
-    tests = paired_tests([each.differences for each in some], 1 - alpha, draws)
+    most_draws = min(MOST_DRAWS, round(50 * family / alpha)) - 1
+    tests = paired_tests([each.differences for each in some], 1 - alpha, most_draws=most_draws)
     known = iter(zip(tests, holm([test.p for test in tests]), strict=True))
     told = []
     for each in found:
-        bare = Comparison(by, each.a, each.b, measure, len(each.differences), each.left_out, each.over, family, alpha)
+        bare = Comparison(
+            by,
+            each.a,
+            each.b,
+            measure,
+            len(each.differences),
+            each.left_out,
+            each.over,
+            family,
+            alpha,
+            unmatched=each.unmatched,
+        )
         told.append(_filled(bare, each, *next(known)) if each.differences else bare)
     return tuple(told)
 

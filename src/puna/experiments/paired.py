@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import combinations
 from typing import Generic, TypeVar
@@ -59,12 +59,16 @@ class Found(Generic[T]):
 Key = tuple[Hashable, Hashable, Place]
 """Level, context, place."""
 
+Parts = dict[tuple[Place, int | None], list[float]]
+"""Values, or differences, of each unit in several contexts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Units:
     """The independent values of a level, by what would be the same another time: over repeats by place, over prompts all in one group.
 
-    exact: nothing would be different another time. failed: rows without an answer. undefined: answers that have no such number.
+    matched: whether all levels were asked the same, in the same contexts; else their means differ for other reasons too, and only pairs compare
+    them. exact: nothing would be different another time. failed: rows without an answer. undefined: answers that have no such number.
     """
 
     level: Level
@@ -72,6 +76,7 @@ class Units:
     failed: int
     undefined: int
     exact: bool = False
+    matched: bool = True
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -81,9 +86,10 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Two levels on the units that both have. differences: b less a, one for each unit. left_out: pairs of which a side has no value.
+    """Two levels on the units that both have. differences: b less a, one for each unit.
 
-    over: what they generalise to; over prompts also where both sides are greedy, so that repeats are none. each: pairs that one more repeat
+    left_out: pairs of which a side has no value. unmatched: what was asked in contexts, or places, of one side only, such as a temperature that
+    was tried at one top_p alone; it takes no part. over: what they generalise to; over prompts also where both sides are greedy, so that repeats are none. each: pairs that one more repeat
     (or prompt) brings.
     """
 
@@ -91,6 +97,7 @@ class Pairs:
     b: Level
     differences: tuple[float, ...]
     left_out: int
+    unmatched: int
     over: Over
     each: float
 
@@ -138,7 +145,8 @@ def units(
     rows, by_factor = tuple(rows), factor(by)
     table = collect(rows, by_factor, _finite(measure), _same)
     over = over or scope(table)
-    return tuple(_units(table, level, over) for level in levels(rows, by_factor)), over
+    same = matched(table)
+    return tuple(replace(_units(table, level, over), matched=same) for level in levels(rows, by_factor)), over
 
 
 def pairs(rows: Iterable[Row], measure: Measure, by: str = "setting", over: Over | None = None) -> tuple[Pairs, ...]:
@@ -153,13 +161,21 @@ def pairs(rows: Iterable[Row], measure: Measure, by: str = "setting", over: Over
     return tuple(_pairs(table, a, b, over) for a, b in combinations(levels(rows, by_factor), 2))
 
 
+def matched(table: Mapping[Key, Found[T]]) -> bool:
+    """Whether all levels were asked the same, in the same contexts."""
+    asked: dict[Hashable, set[tuple[Hashable, Place]]] = defaultdict(set)
+    for level, context, place in table:
+        asked[level].add((context, place))
+    return len(set(map(frozenset, asked.values()))) <= 1
+
+
 def counted(table: Mapping[Key, Found[T]], level: Level) -> tuple[int, int]:
     """Failed rows, and answers without a number, of a level."""
     mine = [found for key, found in table.items() if key[0] == level.value]
     return sum(found.failed for found in mine), sum(found.undefined for found in mine)
 
 
-def averaged(parts: Mapping[tuple[Place, int | None], list[float]], over: Over) -> dict[Place, list[float]]:
+def averaged(parts: Parts, over: Over) -> dict[Place, list[float]]:
     """Values of units by place: means over contexts, and over prompts the mean of these."""
     found: dict[Place, list[float]] = defaultdict(list)
     for (place, _), several in parts.items():
@@ -169,8 +185,8 @@ def averaged(parts: Mapping[tuple[Place, int | None], list[float]], over: Over) 
 
 def grouped(
     level: Level,
-    drawn: Mapping[tuple[Place, int | None], list[float]],
-    known: Mapping[tuple[Place, int | None], list[float]],
+    drawn: Parts,
+    known: Parts,
     over: Over,
     *,
     failed: int,
@@ -185,15 +201,13 @@ def grouped(
     return Units(level, tuple(map(tuple, groups)), failed, undefined, exact=bool(known) and not drawn)
 
 
-def paired(
-    a: Level, b: Level, parts: Mapping[tuple[Place, int | None], list[float]], left_out: int, over: Over
-) -> Pairs:
+def paired(levels: tuple[Level, Level], parts: Parts, left_out: int, unmatched: int, over: Over) -> Pairs:
     """Differences by unit, as pairs. A seed of None: the seed changes neither side."""
     seeds = [seed for _, seed in parts if seed is not None]
     differences = tuple(value for values in averaged(parts, over).values() for value in values)
     if over is Over.PROMPTS or not seeds:
-        return Pairs(a, b, differences, left_out, Over.PROMPTS, 1.0)
-    return Pairs(a, b, differences, left_out, over, len(seeds) / len(set(seeds)))
+        return Pairs(*levels, differences, left_out, unmatched, Over.PROMPTS, 1.0)
+    return Pairs(*levels, differences, left_out, unmatched, over, len(seeds) / len(set(seeds)))
 
 
 def _finite(measure: Measure) -> Callable[[Row], float | None]:
@@ -215,8 +229,8 @@ def _at(found: Found[float], seed: int | None) -> float | None:
 
 
 def _units(table: Mapping[Key, Found[float]], level: Level, over: Over) -> Units:
-    drawn: dict[tuple[Place, int | None], list[float]] = defaultdict(list)
-    known: dict[tuple[Place, int | None], list[float]] = defaultdict(list)
+    drawn: Parts = defaultdict(list)
+    known: Parts = defaultdict(list)
     for (value, _, place), found in table.items():
         if value != level.value:
             continue
@@ -230,18 +244,21 @@ def _units(table: Mapping[Key, Found[float]], level: Level, over: Over) -> Units
 
 
 def _pairs(table: Mapping[Key, Found[float]], a: Level, b: Level, over: Over) -> Pairs:
-    parts: dict[tuple[Place, int | None], list[float]] = defaultdict(list)
-    left_out = 0
+    parts: Parts = defaultdict(list)
+    left_out = unmatched = 0
     for context, place in dict.fromkeys(key[1:] for key in table if key[0] in {a.value, b.value}):
         sides = [found for level in (a, b) if (found := table.get((level.value, context, place)))]
         asked = sorted(set().union(*(side.seeds for side in sides if not side.fixed)))
+        if len(sides) < 2:
+            unmatched += len(asked) or 1
+            continue
         for seed in asked or (None,):
-            values = [_at(side, seed) for side in sides]
-            if len(values) < 2 or values[0] is None or values[1] is None:
+            one, other = (_at(side, seed) for side in sides)
+            if one is None or other is None:
                 left_out += 1
             else:
-                parts[place, seed].append(values[1] - values[0])
-    return paired(a, b, parts, left_out, over)
+                parts[place, seed].append(other - one)
+    return paired((a, b), parts, left_out, unmatched, over)
 
 
 def _mean(values: list[float]) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,13 @@ EXACT = 14
 DRAWS = 9999
 """Choices of signs that are drawn for more pairs, unless more are asked for."""
 
-_BLOCK = 4_000_000
+_SMALL = 20
+"""Of so few choices that are as far from 0, their share is too rough to be multiplied by the size of a family."""
+
+_ROWS = 10_000
+"""Most choices at a time."""
+
+_BLOCK = 2_000_000
 """Most numbers that are worked on at a time."""
 
 
@@ -55,8 +61,10 @@ def difference_interval(differences: Values, level: float = 0.95) -> Interval:
     return paired_tests([differences], level)[0].difference
 
 
-def paired_tests(sets: Sequence[Values], level: float = 0.95, draws: int = DRAWS) -> list[Paired]:
+def paired_tests(sets: Sequence[Values], level: float = 0.95, draws: int = DRAWS, most_draws: int = 0) -> list[Paired]:
     """Test and interval of each set of differences. Sets of one length share the choices of signs.
+
+    most_draws: where ``draws`` choices cannot tell how small a p is, so many are drawn instead, anew; the interval stays.
 
     Raises:
         InputError: a set without a difference, or with one that is no finite number.
@@ -73,6 +81,10 @@ def paired_tests(sets: Sequence[Values], level: float = 0.95, draws: int = DRAWS
         for start in range(0, len(places), at_once):
             some = places[start : start + at_once]
             found |= zip(some, _tests(np.column_stack([arrays[place] for place in some]), level, draws), strict=True)
+        small = [place for place in places if n > EXACT and found[place].p <= _SMALL / draws]
+        if small and most_draws > draws:
+            finer = _ps(np.column_stack([arrays[place] for place in small]), most_draws)
+            found |= {place: replace(found[place], p=p) for place, p in zip(small, finer, strict=True)}
     return [found[place] for place in range(len(arrays))]
 
 
@@ -83,28 +95,36 @@ def _tests(differences: Floats, level: float, draws: int) -> list[Paired]:
     of F and G. So m is as good as p says: the share of choices with m between the two.
     """
     n, total = len(differences), differences.sum(axis=0)
-    lows, highs, beyond = [], [], np.zeros(len(total))
+    lows, highs = [], []
     for turned in _choices(n, draws):
-        f = turned.sum(axis=1, keepdims=True)
-        of_f = turned @ differences
-        beyond += (np.abs(total - 2 * of_f) >= np.abs(total) - 1e-12 * np.abs(differences).sum(axis=0)).sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            first = np.where(f > 0, of_f / f, -np.inf)
-            other = np.where(f < n, (total - of_f) / (n - f), -np.inf)
-        nothing = (f == 0) | (f == n)  # no sign differs from another: every mean is possible
+        f = turned.sum(axis=1)
+        of_f = (turned @ differences).T
+        some = (f > 0) & (f < n)  # else no sign differs from another, and every mean is possible
+        first = np.divide(of_f, f, out=np.full_like(of_f, -np.inf), where=some)
+        other = np.divide(total[:, None] - of_f, n - f, out=np.full_like(of_f, np.inf), where=some)
         lows.append(np.minimum(first, other))
-        highs.append(np.where(nothing, np.inf, np.maximum(first, other)))
-    low, high = np.concatenate(lows), np.concatenate(highs)
+        highs.append(np.maximum(first, other))
+    low, high = np.concatenate(lows, axis=1), np.concatenate(highs, axis=1)
+    drawn = low.shape[1]
     seen = 0 if n <= EXACT else 1  # among the choices that are drawn, the one that was seen is counted once more
-    count = len(low) + seen
-    outside = math.floor((1 - level) * count + 1e-9) + 1 - seen
-    least = np.partition(low, outside - 1, axis=0)[outside - 1]
-    most = -np.partition(-high, outside - 1, axis=0)[outside - 1]
-    means = total / n
-    return [
-        Paired(float((beyond[k] + seen) / count), _between(float(means[k]), float(least[k]), float(most[k])))
-        for k in range(len(total))
-    ]
+    outside = math.floor((1 - level) * (drawn + seen) + 1e-9) - seen
+    low.partition(outside, axis=1)
+    high.partition(drawn - 1 - outside, axis=1)
+    ps, means = _ps(differences, draws), total / n
+    ends = zip(low[:, outside].tolist(), high[:, drawn - 1 - outside].tolist(), strict=True)
+    return [Paired(p, _between(mean, *both)) for p, mean, both in zip(ps, means.tolist(), ends, strict=True)]
+
+
+def _ps(differences: Floats, draws: int) -> list[float]:
+    """Of each column: the share of choices whose mean is as far from 0 as that of all signs kept, or as far but for rounding."""
+    n, total = len(differences), differences.sum(axis=0)
+    least = np.abs(total) - 1e-12 * np.abs(differences).sum(axis=0)
+    beyond, count = np.zeros(len(total)), 0
+    for turned in _choices(n, draws):
+        beyond += (np.abs(total - 2 * (turned @ differences)) >= least).sum(axis=0)
+        count += len(turned)
+    seen = 0 if n <= EXACT else 1
+    return [float(p) for p in (beyond + seen) / (count + seen)]
 
 
 def _between(mean: float, low: float, high: float) -> Interval:
@@ -116,7 +136,7 @@ def _between(mean: float, low: float, high: float) -> Interval:
 
 def _choices(n: int, draws: int) -> Iterator[Floats]:
     """Which signs are turned, 0 or 1, shape (some, n). All choices, of which two opposite ones count as one; or ``draws`` of them."""
-    rows = max(1, _BLOCK // n)
+    rows = max(1, min(_ROWS, _BLOCK // n))
     if n <= EXACT:
         numbers = np.arange(2 ** (n - 1))
         yield ((numbers[:, None] >> np.arange(n)) & 1).astype(np.float64)

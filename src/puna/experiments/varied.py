@@ -8,20 +8,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from puna.experiments.factors import Factor, Level, Place, factor, levels
-from puna.experiments.paired import Found, Key, Over, Pairs, Units, collect, counted, grouped, paired, scope
+from puna.experiments.paired import (
+    Found,
+    Key,
+    Over,
+    Pairs,
+    Parts,
+    Units,
+    collect,
+    counted,
+    grouped,
+    matched,
+    paired,
+    scope,
+)
 from puna.experiments.rows import Row
 from puna.experiments.stats import Floats, pseudo_values
 
 Similarity = Callable[[Sequence[str]], Floats]
 """How alike n texts are, shape (n, n), symmetric, 1 on the diagonal."""
-
-Parts = dict[tuple[Place, int | None], list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,8 @@ def varied_units(
     rows, by_factor = tuple(rows), factor(by)
     table, outputs = _collected(rows, by_factor, similarity)
     over = over or scope(table)
-    return tuple(_units(table, outputs, level, over) for level in levels(rows, by_factor)), over
+    same = matched(table)
+    return tuple(replace(_units(table, outputs, level, over), matched=same) for level in levels(rows, by_factor)), over
 
 
 def varied_pairs(
@@ -107,12 +119,12 @@ def _units(table: Mapping[Key, Found[str]], outputs: Mapping[Key, _Outputs], lev
 
 def _pairs(outputs: Mapping[Key, _Outputs], a: Level, b: Level, over: Over) -> Pairs:
     parts: Parts = defaultdict(list)
-    left_out = 0
+    left_out = unmatched = 0
     for rest in dict.fromkeys(key[1:] for key in outputs if key[0] in {a.value, b.value}):
         context, place = rest
         one, other = outputs.get((a.value, context, place)), outputs.get((b.value, context, place))
         if one is None or other is None:
-            left_out += sum(1 if side.fixed else len(side.asked) for side in (one, other) if side is not None)
+            unmatched += sum(1 if side.fixed else len(side.asked) for side in (one, other) if side is not None)
             continue
         if one.fixed and other.fixed:
             parts[place, None].append(0.0)
@@ -124,7 +136,7 @@ def _pairs(outputs: Mapping[Key, _Outputs], a: Level, b: Level, over: Over) -> P
             continue
         left_out += len(asked) - len(both)
         _add(parts, place, both, np.subtract(other.contributions(both), one.contributions(both)).tolist())
-    return paired(a, b, parts, left_out, over)
+    return paired((a, b), parts, left_out, unmatched, over)
 
 
 def _add(parts: Parts, place: Place, seeds: Sequence[int], values: Sequence[float]) -> None:
