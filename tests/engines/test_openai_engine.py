@@ -154,7 +154,9 @@ def test_a_parameter_that_is_refused_and_in_effect_refuses_the_request():
         (STREAM + events(said("A ")), EndpointError, "ended the stream before the answer had ended"),
         (STREAM + events(said("A "), {"error": {"message": "out of memory"}}), EndpointError, "broke off: out of memory"),
         (STREAM + events(said("A "), b"{no json"), EndpointError, "must be JSON"),
-        (STREAM + events([1]), EndpointError, "must be an object"),
+        (STREAM + events([1]), EndpointError, "is no chunk of the OpenAI API"),
+        (STREAM + events({"choices": [1]}), EndpointError, "is no chunk of the OpenAI API"),
+        (STREAM + events({"choices": [{"delta": {"content": 5}}]}), EndpointError, "is no chunk"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 999\r\n\r\n" + events(said("A ")), EndpointError,
          "does not answer"),
         (b"", UnreachableError, "does not answer"),
@@ -198,6 +200,14 @@ def test_nobody_there():
 
     with pytest.raises(UnreachableError, match="is it up"):
         asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("receipt", [whole(404, {}), whole(200, {"usage": 1}), whole(200, [1]), whole(200, b"{"), b""])
+def test_a_receipt_that_is_none_costs_nothing(receipt):
+    head = STREAM.replace(b"Connection", b"x-puna-receipt: /receipts/r\r\nConnection")
+    (*_, end), server = asked(MODELS, ANSWER.replace(STREAM, head), receipt)
+    assert server.asked[-1] == ("/receipts/r", None)
+    assert (end.finish, end.usage, end.remote["id"]) == (Finish.STOP, Usage(9, 4, 2), "c-1")
 
 
 def test_a_receipt_is_only_fetched_from_that_server():

@@ -30,26 +30,31 @@ class Told:
     model: str = ""
     fingerprint: str = ""
 
-    def read(self, chunk: object) -> Iterator[Delta]:
+    def read(self, chunk: object) -> list[Delta]:
         """The new text of a chunk.
 
         Raises:
             EndpointError: it tells of an error, or is no chunk.
         """
-        if not isinstance(chunk, dict):
-            raise EndpointError(f"an event of the stream must be an object, not {chunk!r:.100}")
-        if chunk.get("error") or chunk.get("object") == "error":
+        if isinstance(chunk, dict) and (chunk.get("error") or chunk.get("object") == "error"):
             raise EndpointError(f"the stream broke off: {sentence(chunk)}")
+        try:
+            return self._read(chunk)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise EndpointError(f"an event of the stream is no chunk of the OpenAI API: {chunk!r:.200}") from None
+
+    def _read(self, chunk: Any) -> list[Delta]:
         self.id = str(chunk.get("id") or self.id)
         self.model = str(chunk.get("model") or self.model)
         self.fingerprint = str(chunk.get("system_fingerprint") or self.fingerprint)
-        if isinstance(chunk.get("usage"), dict):
+        if chunk.get("usage"):
             self.usage = _usage(chunk["usage"]) or self.usage
-        for choice in chunk.get("choices") or ():
-            yield from self._choice(choice)
+        return [delta for choice in chunk.get("choices") or () for delta in self._choice(choice)]
 
     def _choice(self, choice: Mapping[str, Any]) -> Iterator[Delta]:
         text = choice["text"] if "text" in choice else (choice.get("delta") or {}).get("content")
+        if not isinstance(text, str | None):
+            raise TypeError
         likely = tuple(_logprobs(choice.get("logprobs")))
         if text or likely:
             yield Delta(text or "", max(1, len(likely)), likely)

@@ -51,12 +51,14 @@ async def with_receipt(http: httpx.AsyncClient, answer: httpx.Response, end: End
     path = answer.headers.get(RECEIPT, "")
     if not path.startswith("/") or path.startswith("//"):  # on that server, and no other
         return end
-    receipt: Any = None
-    with suppress(httpx.HTTPError, ValueError):
+    with suppress(httpx.HTTPError, KeyError, TypeError, ValueError):  # whatever it sends, the answer is there
         told = await http.get(answer.url.join(path))
-        receipt = told.json() if told.status_code == httpx.codes.OK else None
-    if not isinstance(receipt, dict):
-        return end
+        if told.status_code == httpx.codes.OK:
+            return _told(end, path, told.json())
+    return end
+
+
+def _told(end: End, path: str, receipt: Mapping[str, Any]) -> End:
     usage, seconds = receipt["usage"], receipt["seconds"]
     return replace(
         end,
