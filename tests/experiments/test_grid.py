@@ -219,3 +219,13 @@ def test_one_variant_for_itself():
     made = grid.variant_of(sampling({"temperature": 1, "stop": "\n"}))
     assert (made.name, made.given) == ("default", frozenset({"temperature", "stop"}))
     assert made.sampling == Sampling(temperature=1.0, stop=("\n",))
+
+
+def test_a_temperature_is_the_same_however_it_is_written():
+    (one,), (other,) = grid.grid(sampling({"temperature": 1})), grid.grid(sampling({"temperature": 1.0}))
+    assert repr(one.sampling) == repr(other.sampling)
+
+
+def test_rounding_leaves_no_bounds():
+    (one,) = grid.drawn(sampling({"temperature": {"low": 0.123456, "high": 0.123457}}), draws(count=1))
+    assert 0.123456 <= one.sampling.temperature <= 0.123457
