@@ -103,7 +103,7 @@ def test_json_and_junit_say_the_same(expect, file, tmp_path):
     assert failed["example"]["seed"] == 1
     root = ET.fromstring(report.read_bytes())  # noqa: S314  # it was written here
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("3", "1", "0")
-    assert r"\x1b[31m[bold]I forgot." in root.find(".//failure").text
+    assert r"\x1b[31m[bold]I forgot." in str(root.findtext(".//failure"))
 
 
 def test_answers_are_kept_in_a_store_where_one_is_named_and_judged_again(expect, file, tmp_path):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from puna.cli.interrupts import interruptible
 from puna.cli.progress import on_terminal
+from puna.cli.sweep import MOST_JOBS
 from puna.cli.sweep_progress import shown
 from puna.cli.targets import add_targets, targets_of
 from puna.errors import InputError
@@ -33,8 +34,6 @@ from puna.experiments.targets import find
 
 if TYPE_CHECKING:
     from puna.experiments.verdicts import Verdict
-
-MOST_JOBS = 256
 
 
 def add(parser: argparse.ArgumentParser) -> None:
