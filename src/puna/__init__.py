@@ -9,12 +9,35 @@ from puna.version import __version__
 
 if TYPE_CHECKING:
     from puna.api import AsyncChat, Chat, Reply, lint, parse, render, run, translate
+    from puna.experiments.experiment import Experiment
+    from puna.experiments.results import Results
+    from puna.experiments.running import sweep
 
-__all__ = ["AsyncChat", "Chat", "Reply", "__version__", "lint", "parse", "render", "run", "translate"]
+__all__ = [
+    "AsyncChat",
+    "Chat",
+    "Experiment",
+    "Reply",
+    "Results",
+    "__version__",
+    "lint",
+    "parse",
+    "render",
+    "run",
+    "sweep",
+    "translate",
+]
+
+_ELSEWHERE = {
+    "Experiment": "puna.experiments.experiment",
+    "Results": "puna.experiments.results",
+    "sweep": "puna.experiments.running",
+}
+"""Where the names are that ``puna.api`` has not."""
 
 
 def __getattr__(name: str) -> object:
     """Import the surface when it is first used, so that ``import puna`` costs next to nothing."""
     if name in __all__:
-        return getattr(import_module("puna.api"), name)
+        return getattr(import_module(_ELSEWHERE.get(name, "puna.api")), name)
     raise AttributeError(f"module 'puna' has no attribute {name!r}; it has {', '.join(__all__)}")
