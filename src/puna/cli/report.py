@@ -18,6 +18,9 @@ from puna.errors import InputError
 if TYPE_CHECKING:
     from puna.experiments.report import Report
 
+_EXTRA = {"numpy", "scipy", "matplotlib", "jsonschema"}
+"""What ``puna[experiments]`` brings."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
@@ -62,25 +65,32 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, compute, write what was asked for, print."""
-    try:
-        from puna.experiments import report
-    except ImportError as error:
-        raise _missing(error) from None
-    from puna.experiments.store import Store
-
-    with Store.open(args.store, create=False) as store:
-        names = [name.strip() for given in args.measure for name in given.split(",") if name.strip()]
-        found = report.read(store, args.id, measures=names, by=args.by, parity=args.parity, against=args.against)
     if args.position is not None and not (args.html or args.png or args.svg):
         raise InputError(
             "--position is of a figure; say where figures shall go: --html FILE, --png FOLDER or --svg FOLDER"
         )
+    try:
+        return _run(args)
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+            raise
+        raise InputError(
+            f"puna report needs {error.name}, which is not installed: pip install 'puna[experiments]'"
+        ) from None
+
+
+def _run(args: argparse.Namespace) -> int:
+    from puna.cli.report_tables import show
+    from puna.experiments import report
+    from puna.experiments.store import Store
+
+    names = [name.strip() for given in args.measure for name in given.split(",") if name.strip()]
+    with Store.open(args.store, create=False) as store:
+        found = report.read(store, args.id, measures=names, by=args.by, parity=args.parity, against=args.against)
     written = _write(found, args) if args.html or args.png or args.svg else []
     if args.json:
         print(json.dumps(report.as_json(found), ensure_ascii=False))
     else:
-        from puna.cli.report_tables import show
-
         show(found)
     for line in written:
         print(line, file=sys.stderr)
@@ -108,7 +118,3 @@ def _write(found: Report, args: argparse.Namespace) -> list[str]:
             ) from None
         told.append(f"wrote {args.html} ({len(text.encode()) / 1e6:.1f} MB)")
     return told
-
-
-def _missing(error: ImportError) -> InputError:
-    return InputError(f"puna report needs {error.name}, which is not installed: pip install 'puna[experiments]'")

@@ -134,7 +134,9 @@ def nucleus(drawn: Nucleus) -> Figure:
     places = np.arange(n)
     for k, share in enumerate(SHARES):
         sizes, told = np.array(drawn.sizes[k]), np.array(drawn.told[k])
-        axes.step(places, sizes, where="mid", color=COLOURS[k], label=f"{share:.0%} of the probability", linewidth=1.3)
+        axes.step(
+            places, sizes, where="mid", color=COLOURS[k], label=f"{100 * share:.0f} % of the probability", linewidth=1.3
+        )
         if not told.all():
             axes.plot(places[~told], sizes[~told], "^", color=COLOURS[k], markersize=5)
     axes.set_yscale("log")
@@ -270,8 +272,8 @@ def _recut(axes: Axes, cut: Recut, most: float) -> None:
     axes.barh(place, cut.rest, color=LINE, edgecolor=DIM, linewidth=0.6, height=0.72)
     told = f"{_probability(cut.rest)} ({cut.others:,} tokens)" if cut.others else "cut"
     axes.text(cut.rest + 0.02 * most, place, told, va="center", fontsize=7, color=INK if cut.others else DIM)
-    axes.set(ylim=(place + 0.6, -0.6), xlim=(0, 1.32 * most))
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.set(ylim=(place + 0.6, -0.6), xlim=(0, 1.36 * most))
+    axes.set_xticks([tick for tick in (0, 0.25, 0.5, 0.75, 1) if tick <= 1.1 * most])
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
 

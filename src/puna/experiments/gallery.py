@@ -198,7 +198,7 @@ def _nucleus(drawn: Nucleus) -> Drawing:
         "At each position of one answer: how many of the likeliest tokens hold together so much of the probability, before temperature "
         f"and cuts. It is what top-p keeps; a fixed top-k would be a level line.{more}",
         figures.nucleus(drawn),
-        ("position", "token", *(f"{share:.0%}" for share in SHARES)),
+        ("position", "token", *(f"{100 * share:.0f} %" for share in SHARES)),
         tuple(
             (
                 str(n),
@@ -213,7 +213,7 @@ def _nucleus(drawn: Nucleus) -> Drawing:
 def _recuts(drawn: Position) -> Drawing:
     before = drawn.before[-60:].replace("\n", " ").strip()
     held = (
-        f"Of the {drawn.recorded:,} likeliest tokens, which hold {drawn.held:.1%} of the probability. "
+        f"Of the {drawn.recorded:,} likeliest tokens, which hold {100 * drawn.held:.1f} % of the probability. "
         if drawn.held < 0.9995
         else ""
     )
