@@ -154,8 +154,10 @@ def test_a_run_that_another_process_removes_takes_nothing_more(store, plan):
     run, trial = store.begin(plan), next(plan.trials())
     with Store.open(store.path) as other:
         other.remove(run)
+        another = other.begin(plan)
     with pytest.raises(InputError, match=f"cell 0 of run {run} is not in the store"):
         store.put(run, trial, made.outcome_of(trial), "")
+    assert store.rows(another) == [], "nor does the run that came in its place"
 
 
 def test_a_removed_run_gives_its_room_back(store, plan):
