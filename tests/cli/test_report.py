@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -109,3 +110,18 @@ def test_without_the_extra_it_says_what_to_install(store, tmp_path, missing, wor
     assert done.returncode == 2
     assert "pip install 'puna[experiments]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_no_output_steers_the_terminal(tmp_path, capsys):
+    plan = made.plan_of(temperatures=(0.8,), top_ps=(1.0,), cases=made.CASES[:1], repeats=2, name="a \x1b[31m name")
+    with Store.open(tmp_path / "runs.db") as store:
+        run_id = store.begin(plan)
+        with store.claim(run_id):
+            for trial in plan.trials():
+                outcome = replace(made.outcome_of(trial), output="\x1b]0;title\x07 [red]hello[/red]")
+                store.put(run_id, trial, outcome, str(trial.repeat))
+    status, out, _ = run(capsys, tmp_path / "runs.db", "--measure", "words")
+    assert status == 0
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert "[red]hello[/red]" in out, "nor is it markup of the tables"

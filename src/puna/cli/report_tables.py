@@ -40,7 +40,9 @@ def show(report: Report) -> None:
 def _head(console: Console, report: Report) -> None:
     run = report.run
     created = datetime.fromtimestamp(run.created, UTC)
-    console.print(Text.assemble((run.name, "bold"), f"  run {run.id}, {run.state}, begun {created:%Y-%m-%d %H:%M} UTC"))
+    console.print(
+        Text.assemble(_text(run.name, "bold"), f"  run {run.id}, {run.state}, begun {created:%Y-%m-%d %H:%M} UTC")
+    )
     counts = [f"{run.done} answered"]
     counts += [
         f"{n} {what}"
@@ -49,18 +51,18 @@ def _head(console: Console, report: Report) -> None:
     ]
     console.print(f"{run.planned} trials, {run.cells} cells with {len(run.seeds)} seeds: {', '.join(counts)}")
     for told in report.answerers():
-        console.print(Text(told))
+        console.print(_text(told))
     for reason, count in report.failures:
-        console.print(Text(f"failed {count} x {reason}", "red"))
+        console.print(_text(f"failed {count} x {reason}", "red"))
     if report.instead:
-        console.print(Text(f"compared by {readable(report.by)}: {report.instead}", "dim"))
+        console.print(_text(f"compared by {readable(report.by)}: {report.instead}", "dim"))
 
 
 def _measure(console: Console, report: Report, part: Part) -> None:
     measure = part.measure
     unit = f" ({measure.unit})" if measure.unit else ""
     console.print()
-    console.print(Text.assemble((f"{measure.name}{unit}", "bold"), f": {measure.meaning}"))
+    console.print(Text.assemble(_text(f"{measure.name}{unit}", "bold"), _text(f": {measure.meaning}")))
     more: dict[str, tuple[bool, Callable[[Summary], str]]] = {
         "median": (any(each.median for each in part.summaries), lambda each: _estimate(each.median)),
         "n": (True, lambda each: str(each.n)),
@@ -70,7 +72,7 @@ def _measure(console: Console, report: Report, part: Part) -> None:
     told = {name: of for name, (there, of) in more.items() if there}
     table = _table(readable(report.by), ("mean", "95 % interval", *told))
     for each in part.summaries:
-        table.add_row(Text(each.label), _estimate(each.mean), _ends(each.mean), *(of(each) for of in told.values()))
+        table.add_row(_text(each.label), _estimate(each.mean), _ends(each.mean), *(of(each) for of in told.values()))
     console.print(table)
     if part.comparisons:
         _comparisons(console, part)
@@ -81,7 +83,7 @@ def _comparisons(console: Console, part: Part) -> None:
     found = part.significant
     verb = "is" if len(found) == 1 else "are"
     console.print(
-        Text(
+        _text(
             f"{len(found)} of {total} differences {verb} significant (paired permutation tests, Holm, 0.05{_scope(part.comparisons)})"
         )
     )
@@ -89,8 +91,8 @@ def _comparisons(console: Console, part: Part) -> None:
         table = _table("from", ("to", "difference", "95 % interval", "p (Holm)"), left=("to",))
         for each in found[:_MOST]:
             table.add_row(
-                Text(each.a.label),
-                Text(each.b.label),
+                _text(each.a.label),
+                _text(each.b.label),
                 _signed(each.difference),
                 _ends(each.difference),
                 p_value(each.p_holm),
@@ -104,15 +106,15 @@ def _open(console: Console, found: Sequence[Comparison], rest: int) -> None:
     if not rest:
         return
     if not found:
-        console.print(Text(f"{rest} not shown to differ, and no number of repeats would show what was seen", "dim"))
+        console.print(_text(f"{rest} not shown to differ, and no number of repeats would show what was seen", "dim"))
         return
     console.print(
-        Text(f"{rest} not shown to differ; what would show a difference as large as the one seen (power 0.8):", "dim")
+        _text(f"{rest} not shown to differ; what would show a difference as large as the one seen (power 0.8):", "dim")
     )
     table = _table("from", ("to", "difference", "needed"), left=("to",))
     for each in found[: _MOST // 2]:
         needed = f"{each.repeats_for_this:,} {each.over}"
-        table.add_row(Text(each.a.label), Text(each.b.label), _signed(each.difference), needed)
+        table.add_row(_text(each.a.label), _text(each.b.label), _signed(each.difference), needed)
     console.print(table)
     _more(console, len(found), _MOST // 2)
 
@@ -134,11 +136,11 @@ def _repeated(console: Console, report: Report) -> None:
         return
     same.sort(key=lambda each: -len(each[1].rows))
     console.print()
-    console.print(Text.assemble(("Equal outputs", "bold"), ": seeds that gave the same answer, word for word"))
+    console.print(Text.assemble(_text("Equal outputs", "bold"), ": seeds that gave the same answer, word for word"))
     table = _table("times", ("cell", "output"), left=("cell", "output"))
     for cell, answer in same[:_MOST]:
         where = ", ".join(filter(None, (cell.prompt, cell.case, cell.variant)))
-        table.add_row(str(len(answer.rows)), Text(where), Text(_excerpt(answer.text, 70)))
+        table.add_row(str(len(answer.rows)), _text(where), _text(_excerpt(answer.text, 70)))
     console.print(table)
     _more(console, len(same))
 
@@ -148,16 +150,16 @@ def _likelihoods(console: Console, report: Report) -> None:
         return
     cells = {row.cell.index: row.cell for row in report.rows}
     console.print()
-    console.print(Text.assemble(("Likelihoods", "bold"), ": log-probability of a text as the answer, in nats"))
+    console.print(Text.assemble(_text("Likelihoods", "bold"), ": log-probability of a text as the answer, in nats"))
     table = _table("cell", ("continuation", "text", "sum", "per token", "tokens"), left=("continuation", "text"))
     for each in report.likelihoods[: 3 * _MOST]:
         cell = cells.get(each.cell)
         where = ", ".join(filter(None, (cell.prompt, cell.case, cell.variant))) if cell else str(each.cell)
         tokens = max(1, len(each.tokens))
         table.add_row(
-            Text(where),
-            Text(each.name),
-            Text(_excerpt(each.text, 40)),
+            _text(where),
+            _text(each.name),
+            _text(_excerpt(each.text, 40)),
             number(each.logprob),
             number(each.logprob / tokens),
             str(tokens),
@@ -171,21 +173,22 @@ def _parity(console: Console, parity: Parity) -> None:
     total = len(parity.twins)
     console.print(
         Text.assemble(
-            ("Parity", "bold"), f": {parity.a} against {parity.b}, {parity.same} of {total} answers are equal"
+            _text("Parity", "bold"),
+            _text(f": {parity.a} against {parity.b}, {parity.same} of {total} answers are equal"),
         )
     )
     for n, name in ((parity.only_a, parity.a), (parity.only_b, parity.b)):
         if n:
-            console.print(Text(f"{n} trials are only of {name}"))
+            console.print(_text(f"{n} trials are only of {name}"))
     if not parity.counts:
-        console.print(Text("nothing else differs: prompts, token counts, finish, parameters in effect", "dim"))
+        console.print(_text("nothing else differs: prompts, token counts, finish, parameters in effect", "dim"))
         return
     table = _table("what differs", ("trials", "of", "for instance"), left=("for instance",))
     for aspect, count in parity.counts.items():
         first = next(twin for twin in parity.twins if aspect in twin.differs)
         a, b = first.differs[aspect]
         shown = _parting(first.character, a, b) if aspect == "output" else f"{_excerpt(a, 40)} / {_excerpt(b, 40)}"
-        table.add_row(aspect, str(count), str(total), Text(shown))
+        table.add_row(aspect, str(count), str(total), _text(shown))
     console.print(table)
     table = _table("outputs that part", ("seed", "character", "token", parity.a, parity.b), left=(parity.a, parity.b))
     apart = [twin for twin in parity.twins if not twin.same]
@@ -194,29 +197,34 @@ def _parity(console: Console, parity: Parity) -> None:
         where = ", ".join(filter(None, (cell.prompt, cell.case, cell.variant)))
         at = twin.character or 0
         table.add_row(
-            Text(where),
+            _text(where),
             str(twin.a.seed),
             _index(twin.character),
             _index(twin.token),
-            Text(_from(twin.a.output, at)),
-            Text(_from(twin.b.output, at)),
+            _text(_from(twin.a.output, at)),
+            _text(_from(twin.b.output, at)),
         )
     if apart:
         console.print(table)
         _more(console, len(apart))
 
 
+def _text(text: str, style: str = "") -> Text:
+    """A text that can steer no terminal, whatever a model or a file wrote."""
+    return Text("".join(sign if sign.isprintable() else "\ufffd" for sign in text), style)
+
+
 def _table(first: str, columns: Iterable[str], left: Iterable[str] = ()) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column(Text(first), overflow="fold")
+    table.add_column(_text(first), overflow="fold")
     for column in columns:
-        table.add_column(Text(column), justify="left" if column in left else "right", overflow="fold")
+        table.add_column(_text(column), justify="left" if column in left else "right", overflow="fold")
     return table
 
 
 def _more(console: Console, total: int, shown: int = _MOST) -> None:
     if total > shown:
-        console.print(Text(f"and {total - shown} more: --html or --json have all", "dim"))
+        console.print(_text(f"and {total - shown} more: --html or --json have all", "dim"))
 
 
 def _estimate(interval: Interval | None) -> str:
