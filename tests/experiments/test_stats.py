@@ -96,7 +96,7 @@ def test_two_repeats_of_five_prompts_are_enough_for_an_honest_interval():
 
 def test_two_repeats_of_many_prompts_too():
     random = np.random.default_rng(7)
-    prompts = np.arange(11) * 100.0
+    prompts = np.arange(20) * 100.0
     intervals = [
         grouped_mean_interval([(prompt + random.normal(0, 3, 2)).tolist() for prompt in prompts]) for _ in range(400)
     ]
