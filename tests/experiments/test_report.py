@@ -7,6 +7,7 @@ from puna.errors import InputError
 from puna.experiments import report
 from puna.experiments.gallery import gallery, save
 from puna.experiments.plan import Continuation, Record, Target
+from puna.experiments.rows import State
 from puna.experiments.store import Store
 
 from . import made
@@ -52,6 +53,14 @@ def test_equal_outputs_are_together_and_failures_are_not(store, ids):
     assert [len(answer.rows) for answer in answers[0]] == [6], "temperature 0"
     assert [answer.ok for answer in answers[1]].count(False) == 1
     assert sum(len(answer.rows) for found in answers.values() for answer in found) == 36
+
+
+def test_what_had_arrived_of_a_failed_trial_is_no_equal_answer(store, ids):
+    found = report.read(store, ids[0], measures=("tokens",))
+    first = found.rows[0]
+    cut = replace(first, repeat=9, outcome=replace(first.outcome, state=State.FAILED))
+    (answers,) = replace(found, rows=(first, cut)).answers().values()
+    assert [(answer.ok, len(answer.rows)) for answer in answers] == [(True, 1), (False, 1)]
 
 
 def test_json_has_the_numbers(store, ids):
