@@ -52,7 +52,7 @@ def paired_permutation(differences: Values, draws: int = DRAWS) -> float:
 def difference_interval(differences: Values, level: float = 0.95) -> Interval:
     """The mean difference, with the interval of all values that the permutation test does not refuse: it agrees with the test's p.
 
-    Exact for differences that are symmetric about their mean (Hartigan 1969, https://doi.org/10.1080/01621459.1969.10501057). No ends
+    Exact for differences that are symmetric about their mean (Hartigan 1969, J. Am. Stat. Assoc. 64:1303). No ends
     where there are too few pairs for the test to refuse any value: fewer than 6, at 95 %.
 
     Raises:
