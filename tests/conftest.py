@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from puna import config
@@ -11,6 +12,10 @@ from puna.models.pull import pull
 from puna.models.store import find, folder
 
 USER_HOME = config.home()
+
+# The same examples everywhere, however long each takes on a busy machine; a longer search is a developer's to make.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ def test_lines_before_a_value_that_begins_elsewhere_do_not_count():
     assert lines('a = """\n\n"""\nb = 1\n') == {("a",): 1, ("b",): 4}
 
 
-quoted = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",))).map(
+quoted = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])).map(
     lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 )
 long = st.text(st.sampled_from('ab\n#[]{}=,"')).map(lambda text: '"""' + text.replace('"', '\\"') + '"""')
