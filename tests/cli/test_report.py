@@ -59,6 +59,23 @@ def test_lines_fit_the_terminal(store, capsys, monkeypatch, columns):
     assert "Parity: here against other, 0 of 4 answers are equal" in out
 
 
+def test_means_that_differ_by_more_than_the_factor_carry_a_warning(tmp_path, capsys):
+    """A high temperature was tried with one top_p only, so the mean of the other temperature is of other settings too."""
+    variants = {
+        "cool": {"temperature": 0.4, "top_p": 0.5},
+        "warm": {"temperature": 0.8, "top_p": 0.5},
+        "warm, open": {"temperature": 0.8, "top_p": 1},
+    }
+    path = tmp_path / "runs.db"
+    with Store.open(path) as store:
+        made.fill(store, made.plan_of(variants=variants))
+    page = tmp_path / "page.html"
+    for by, warned in (("temperature", True), ("setting", False)):
+        _, out, _ = run(capsys, path, "--by", by, "--measure", "diversity", "--html", page)
+        assert ("were not all asked the same" in " ".join(out.split())) is warned
+        assert ("were not all asked the same" in page.read_text(encoding="utf-8")) is warned
+
+
 def test_json_is_one_document(store, capsys):
     status, out, _ = run(capsys, store, "--json", "--by", "temperature", "--run", of(store, "story temperature"))
     assert status == 0

@@ -228,6 +228,17 @@ def test_other_words_are_not_another_diversity():
     assert wrong <= 10, "0.05 * 80 = 4; more than 10 has a probability of 0.2 %"
 
 
+def test_diversities_of_levels_that_were_asked_different_things_say_so():
+    varied = {1: "a b c d", 2: "e f g h", 3: "i j k l"}
+    data = [
+        row(of, seed, text=text)
+        for of in (cell(0, temperature=0.5, top_p=0.5), cell(1, temperature=1, top_p=1))
+        for seed, text in varied.items()
+    ]
+    assert [each.matched for each in diversities(data, "temperature")] == [False, False]
+    assert [each.matched for each in diversities(data)] == [True, True]
+
+
 def test_over_many_prompts_diversity_is_one_number_of_each():
     data = [each for n in range(12) for each in texts(cell(n, prompt=f"p{n}"), 0.5, seed=n, repeats=3)]
     (found,) = diversities(data)

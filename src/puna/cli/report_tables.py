@@ -15,7 +15,7 @@ from puna.experiments.curves import readable
 from puna.experiments.paired import Over
 from puna.experiments.parity import Parity
 from puna.experiments.quantities import number, p_value
-from puna.experiments.report import Part, Report
+from puna.experiments.report import UNMATCHED, Part, Report
 from puna.experiments.stats import Interval
 
 _MOST = 8
@@ -74,6 +74,8 @@ def _measure(console: Console, report: Report, part: Part) -> None:
     for each in part.summaries:
         table.add_row(_text(each.label), _estimate(each.mean), _ends(each.mean), *(of(each) for of in told.values()))
     console.print(table)
+    if not part.matched:
+        console.print(_text(UNMATCHED, "dim"))
     if part.comparisons:
         _comparisons(console, part)
 

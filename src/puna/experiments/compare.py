@@ -72,9 +72,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Whether two levels differ. pairs: how many there are.
+    """Whether two levels differ. pairs: how many there are. left_out: pairs that a side has no value of; unmatched: see ``paired.Pairs``.
 
-    left_out: pairs that a side has no value of; unmatched: see ``paired.Pairs``. difference: mean of b less a, and the values that the test does not refuse; not corrected for the family. p: of the paired permutation
+    difference: mean of b less a, and the values that the test does not refuse; not corrected for the family. p: of the paired permutation
     test; p_holm: corrected for the ``family`` of so many tests; significant: p_holm <= alpha. effect: d_z. superiority: share of pairs with b
     above a. None where there are no pairs, or no such number.
 
@@ -196,7 +196,16 @@ def _diversity(found: Units, by: str, level: float, over: Over) -> Summary:
         if over is Over.PROMPTS:
             median = median_interval(found.values, level)
     return Summary(
-        by, found.level, DIVERSITY.name, len(found.values), found.failed, found.undefined, mean, median, over
+        by,
+        found.level,
+        DIVERSITY.name,
+        len(found.values),
+        found.failed,
+        found.undefined,
+        mean,
+        median,
+        over,
+        found.matched,
     )
 
 

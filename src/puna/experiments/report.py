@@ -18,6 +18,8 @@ from puna.experiments.rows import Distribution, Likelihood, Row
 from puna.experiments.runs import RunInfo
 from puna.experiments.store import Store
 
+UNMATCHED = "These levels were not all asked the same, so their means differ by what else was set, too; the comparisons hold that equal."
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -26,6 +28,11 @@ class Part:
     measure: Measure
     summaries: tuple[Summary, ...]
     comparisons: tuple[Comparison, ...]
+
+    @property
+    def matched(self) -> bool:
+        """Whether the means can be compared as they stand."""
+        return all(each.matched for each in self.summaries)
 
     @property
     def significant(self) -> tuple[Comparison, ...]:

@@ -11,7 +11,7 @@ from puna.experiments.diffing import changes
 from puna.experiments.parity import ASPECTS, Parity, Twin
 from puna.experiments.plan import Cell
 from puna.experiments.quantities import number, p_value
-from puna.experiments.report import Answer, Part, Report
+from puna.experiments.report import UNMATCHED, Answer, Part, Report
 from puna.experiments.rows import Row
 from puna.experiments.stats import Interval
 
@@ -112,7 +112,8 @@ def _measure(by: str, part: Part) -> str:
         for each in part.summaries
     ]
     numbers = table(header, lines, f"{measure.name} by {by}", range(1, len(header)))
-    return f'<section class="measure"><h3>{shown(readable(measure.name))}</h3><p>{shown(measure.meaning)}</p>{numbers}{_comparisons(part)}</section>'
+    warning = "" if part.matched else f'<p class="dim">{shown(UNMATCHED)}</p>'
+    return f'<section class="measure"><h3>{shown(readable(measure.name))}</h3><p>{shown(measure.meaning)}</p>{numbers}{warning}{_comparisons(part)}</section>'
 
 
 def _comparisons(part: Part) -> str:
@@ -130,14 +131,15 @@ def _comparisons(part: Part) -> str:
         "p (Holm)",
         "significant",
         "repeats needed",
+        "least to be seen",
     )
     lines = [
         _comparison(each) for each in (*part.significant, *(each for each in part.comparisons if not each.significant))
     ]
     summary = f"{len(part.significant)} of {len(part.comparisons)} differences are significant"
-    told = "Paired permutation tests; Holm\u2019s correction over all of this table at 0.05. Repeats needed: to see a difference of this size with power 0.8."
+    told = "Paired permutation tests; Holm\u2019s correction over all of this table at 0.05. Repeats needed: to see a difference of this size with power 0.8. Least to be seen: the smallest true difference that these pairs show with that power."
     return (
-        f'<details><summary>{summary}</summary><p class="dim">{told}</p>{table(header, lines, f"Differences in {part.measure.name}", range(2, 11))}</details>'
+        f'<details><summary>{summary}</summary><p class="dim">{told}</p>{table(header, lines, f"Differences in {part.measure.name}", range(2, 12))}</details>'
     )  # fmt: skip
 
 
@@ -145,7 +147,7 @@ def _comparison(each: Comparison) -> tuple[str, ...]:
     return (
         each.a.label, each.b.label, _estimate(each.difference), _interval(each.difference), _known(each.effect), str(each.pairs),
         str(each.left_out), p_value(each.p), p_value(each.p_holm), "yes" if each.significant else "no",
-        f"{each.repeats_for_this:,}" if each.repeats_for_this else "\u2013",
+        f"{each.repeats_for_this:,}" if each.repeats_for_this else "\u2013", _known(each.detectable),
     )  # fmt: skip
 
 
