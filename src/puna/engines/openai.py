@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 
-from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
+from puna.engines.base import EngineInfo, Event
 from puna.engines.openai_chunks import Told, sentence
-from puna.engines.remote import checked, client, lost, with_receipt
+from puna.engines.remote import Remote, checked, client, lost, with_receipt
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
-from puna.generation import NO_EXTRAS, End, Extras, Finish, Prompt, Sampling, Segment, Timing
+from puna.generation import NO_EXTRAS, End, Extras, Finish, Prompt, Sampling, Timing
 from puna.wire.sse import Decoder
 
 _OFF: Mapping[str, object] = {
@@ -33,7 +33,7 @@ _OFF: Mapping[str, object] = {
 server has for a default: llama.cpp cuts at min_p 0.05 then."""
 
 
-class OpenAI:
+class OpenAI(Remote):
     """The client of one server. url: as clients' ``base_url``; ``/v1`` is added to an address alone. model: None for the only one.
 
     key: what goes as the bearer token.
@@ -41,31 +41,10 @@ class OpenAI:
 
     def __init__(self, url: str, model: str | None = None, key: str | None = None) -> None:
         url = checked(url)
-        self.url = url if httpx.URL(url).path.strip("/") else f"{url}/v1"
+        super().__init__(url if httpx.URL(url).path.strip("/") else f"{url}/v1")
         self.model = model
         self._key = key
-        self._http: httpx.AsyncClient | None = None
         self._refused: set[str] = set()
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is a client."""
-        return self._http is not None
-
-    @property
-    def state(self) -> str:
-        """Ready, while there is a client."""
-        return "ready" if self.ready else "stopped"
-
-    @property
-    def waiting(self) -> int:
-        """None here: the queue is the server's."""
-        return 0
-
-    @property
-    def restarts(self) -> int:
-        """None: there is no process."""
-        return 0
 
     async def start(self) -> EngineInfo:
         """Find out which model there is, where none is named.
@@ -93,20 +72,6 @@ class OpenAI:
             return [str(entry["id"]) for entry in answer.json()["data"]]
         raise EndpointError(f"{self.url}/models does not list models as the OpenAI API does; is it such a server?")
 
-    async def close(self) -> None:
-        """Close the connections."""
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
-
-    async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
-        """The vocabulary is the server's; nothing here can count.
-
-        Raises:
-            EndpointError: always.
-        """
-        raise EndpointError(f"{self.url} counts tokens itself; ask it, not its client ({len(segments)} segments)")
-
     async def stream(
         self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS
     ) -> AsyncGenerator[Event, None]:
@@ -133,26 +98,6 @@ class OpenAI:
                     return
         except httpx.HTTPError as error:
             raise lost(self.url, error, kind) from error
-
-    def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
-        """Each alone: what the server shares is its own affair."""
-        return each_alone(self, prompt, variants)
-
-    async def score(self, ids: tuple[int, ...], top: int, start: int = 1) -> Scored:  # noqa: ARG002  # as in the protocol
-        """The vocabulary is the server's; nothing here can score.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            f"{self.url} cannot be asked to score {len(ids)} tokens through this client; score on the embedded engine"
-        )
-
-    @property
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            raise EndpointError("the client was closed; start it first")
-        return self._http
 
     def _request(self, prompt: Prompt, sampling: Sampling, extras: Extras) -> tuple[str, dict[str, object]]:
         """Path and body; every parameter is told, for servers have defaults of their own."""

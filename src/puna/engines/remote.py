@@ -2,21 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import httpx
 
+from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
 from puna.errors import EndpointError, InputError
-from puna.generation import End, Finish, Timing, Usage
+from puna.generation import NO_EXTRAS, End, Extras, Finish, Prompt, Sampling, Segment, Timing, Usage
 
 SILENCE_SECONDS = 60.0
 """Longest wait for the next byte: SageMaker's own limit for the first one, and boto3's default for each read."""
 
 RECEIPT = "x-puna-receipt"
 """The header in which an endpoint of puna's says where the receipt is."""
+
+
+class Remote(ABC):
+    """An engine that is the client of a server: without vocabulary, queue and process, which are the server's. url: its address."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http: httpx.AsyncClient | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a client; the server itself is asked by the first prompt."""
+        return self._http is not None
+
+    @property
+    def state(self) -> str:
+        """Ready, while there is a client."""
+        return "ready" if self.ready else "stopped"
+
+    @property
+    def waiting(self) -> int:
+        """None here: the queue is the server's."""
+        return 0
+
+    @property
+    def restarts(self) -> int:
+        """None: there is no process."""
+        return 0
+
+    @abstractmethod
+    async def start(self) -> EngineInfo:
+        """As in ``Engine``."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+
+    async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
+        """The vocabulary is the server's; nothing here can count.
+
+        Raises:
+            EndpointError: always.
+        """
+        raise EndpointError(f"{self.url} counts tokens itself; ask it, not its client ({len(segments)} segments)")
+
+    @abstractmethod
+    def stream(self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS) -> AsyncGenerator[Event, None]:
+        """As in ``Engine``."""
+
+    def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
+        """Each alone: what the server shares is its own affair."""
+        return each_alone(self, prompt, variants)
+
+    async def score(self, ids: tuple[int, ...], top: int, start: int = 1) -> Scored:  # noqa: ARG002  # as in the protocol
+        """The vocabulary is the server's; nothing here can score.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{self.url} cannot be asked to score {len(ids)} tokens through this client; score on the embedded engine"
+        )
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            raise EndpointError("the client was closed; start it first")
+        return self._http
 
 
 def checked(url: str) -> str:

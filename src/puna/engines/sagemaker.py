@@ -6,17 +6,17 @@ The model, its format and its window are the endpoint's, so prompts go as messag
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
-from puna.engines.remote import checked, client, lost, with_receipt
+from puna.engines.base import EngineInfo, Event
+from puna.engines.remote import Remote, checked, client, lost, with_receipt
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
-from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Segment, Timing
+from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Timing
 from puna.wire import eventstream, jsonlines, workshop
 from puna.wire.dialect import Request
 
@@ -27,53 +27,18 @@ _TOLD: Mapping[str, object] = {
 """Sampling parameters, each with the value that need not be sent."""
 
 
-class SageMaker:
+class SageMaker(Remote):
     """The client of one endpoint. url: its address, such as http://127.0.0.1:8080."""
 
     def __init__(self, url: str, endpoint: str) -> None:
-        self.url = checked(url)
+        super().__init__(checked(url))
         self.endpoint = endpoint
-        self._http: httpx.AsyncClient | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is a client; the endpoint itself is asked by the first prompt."""
-        return self._http is not None
-
-    @property
-    def state(self) -> str:
-        """Ready, while there is a client."""
-        return "ready" if self.ready else "stopped"
-
-    @property
-    def waiting(self) -> int:
-        """None here: the queue is the endpoint's."""
-        return 0
-
-    @property
-    def restarts(self) -> int:
-        """None: there is no process."""
-        return 0
 
     async def start(self) -> EngineInfo:
         """Nothing is sent: whether the endpoint answers shows with the first prompt."""
         if self._http is None:
             self._http = client(self.url)
         return EngineInfo(self.endpoint, self.url, context=0, slots=0)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
-
-    async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
-        """The vocabulary is the endpoint's; nothing here can count.
-
-        Raises:
-            EndpointError: always.
-        """
-        raise EndpointError(f"{self.url} counts tokens itself; ask it, not its client ({len(segments)} segments)")
 
     async def stream(
         self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS
@@ -110,26 +75,6 @@ class SageMaker:
             yield await with_receipt(self._client, answer, End(Finish.UNKNOWN, None, timing))
         except httpx.HTTPError as error:
             raise lost(self.url, error, kind) from error
-
-    def together(self, prompt: Prompt, variants: Sequence[Variant]) -> Sequence[AsyncGenerator[Event, None]]:
-        """Each alone: what the endpoint shares is its own affair."""
-        return each_alone(self, prompt, variants)
-
-    async def score(self, ids: tuple[int, ...], top: int, start: int = 1) -> Scored:  # noqa: ARG002  # as in the protocol
-        """The vocabulary is the endpoint's; nothing here can score.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            f"{self.url} cannot be asked to score {len(ids)} tokens through this client; score on the embedded engine"
-        )
-
-    @property
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            raise EndpointError("the client was closed; start it first")
-        return self._http
 
 
 async def _texts(answer: httpx.Response) -> AsyncGenerator[str, None]:
