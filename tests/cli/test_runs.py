@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import sqlite3
 
 import polars as pl
 import pytest
 
 from puna.cli import main
+from puna.experiments.database import StoreError
 from puna.experiments.store import Store
 from tests.experiments import made
 
@@ -129,12 +131,25 @@ def test_rm_removes_what_is_named(ids, capfd):
     [
         (["ls", "other.db"], "there is no store other.db; `puna sweep FILE --store other.db` makes one"),
         (["show", "--run", "1999"], "no run of runs.db begins with '1999'; it has: "),
+        (["show", "--run", ""], "--run must be the id of a run or the beginning of one, but it is empty"),
+        (["export", "--run", " "], "--run must be the id of a run or the beginning of one, but it is empty"),
+        (["rm", "--run", ""], "--run must be the id of a run or the beginning of one, but it is empty"),
         (["show", "--cell", "8"], "the run's cells are numbered from 0 to 7, and --cell is 8"),
         (["export", "--to", "rows.xlsx"], "must end in .csv, .jsonl or .parquet"),
         (["export", "--to", "runs.db", "--format", "csv"], "runs.db is the store itself"),
         (["rm", "--run", "2", "--run", "x"], "2 runs of runs.db begin with '2'"),
     ],
-    ids=["missing", "show-unknown", "no-cell", "format", "itself", "ambiguous"],
+    ids=[
+        "missing",
+        "show-unknown",
+        "show-empty",
+        "export-empty",
+        "rm-empty",
+        "no-cell",
+        "format",
+        "itself",
+        "ambiguous",
+    ],
 )
 def test_what_cannot_be_done_is_told_and_changes_nothing(path, capfd, args, sentence):
     before = path.read_bytes()
@@ -143,3 +158,43 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(path, capfd, args, sent
     assert err.startswith("puna: ")
     assert sentence in err
     assert path.read_bytes() == before
+
+
+def test_each_reason_is_counted_by_itself(path, capfd):
+    plan = made.plan_of(temperatures=(1.0,), top_ps=(1.0,), cases=made.CASES[:1], repeats=10)
+    with Store.open(path) as store:
+        run = store.begin(plan)
+        for trial in plan.trials():
+            reason = "slow" if trial.repeat < 3 else f"reason {trial.repeat}"
+            store.put(run, trial, made.failed_outcome_of(trial, reason=reason), "")
+    out = said(capfd, "show", "--run", run)[1]
+    told = [" ".join(line.split()) for line in out.splitlines() if line.startswith("failed")]
+    assert told == [
+        "failed 3 x timeout: slow",
+        *(f"failed 1 x timeout: reason {n}" for n in (3, 4, 5, 6)),
+        "failed and 3 for other reasons",
+    ]
+    failures = json.loads(said(capfd, "show", "--json", "--run", run)[1])["failures"]
+    assert [each["count"] for each in failures] == [3, *[1] * 7]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_rm_on_a_full_disk_says_what_helps(path, ids, capfd, monkeypatch, gone):
+    remove = Store.remove
+
+    def full(store, run):
+        if gone:
+            remove(store, run)
+        cause = sqlite3.OperationalError("database or disk is full")
+        cause.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise StoreError("go on with --resume") from cause
+
+    monkeypatch.setattr(Store, "remove", full)
+    status, out, err = said(capfd, "rm", "--run", ids[0])
+    assert status != 0
+    assert out == ""
+    assert "--resume" not in err
+    if gone:
+        assert f"run {ids[0]} is removed, but runs.db is as large as before" in err
+    else:
+        assert f"run {ids[0]} is still in runs.db: removing it takes some room itself" in err

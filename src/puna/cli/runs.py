@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -22,8 +24,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from puna.cli.stores import check_named, harmless
 from puna.errors import InputError
+from puna.experiments.database import StoreError
 from puna.experiments.exporting import FORMATS, export, export_to, format_of, records
+from puna.experiments.labels import counted
 from puna.experiments.plan import Cell, Target
 from puna.experiments.records import cell_as_json
 from puna.experiments.rows import Row
@@ -31,6 +36,12 @@ from puna.experiments.store import RunInfo, Store
 
 _CELLS = 40
 """Cells that are shown; --json has all."""
+
+_REASONS = 5
+"""Reasons of failures that are shown; --json has all."""
+
+_KEPT = "\n\t"
+"""Signs of a text that is shown whole."""
 
 _NAMES = ("target", "system", "format", "variant", "prompt", "case")
 
@@ -66,6 +77,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    for name in (getattr(args, "id", None), *getattr(args, "ids", ())):
+        check_named("--run", name)
     with Store.open(args.store, create=False) as store:
         status: int = args.run_verb(store, args)
         return status
@@ -132,10 +145,10 @@ def _show_cell(store: Store, cells: Sequence[Cell], rows: Sequence[Row], args: a
         return 0
     asked = [cell.ask] if isinstance(cell.ask, str) else [f"{turn.role}: {turn.content}" for turn in cell.ask]
     for text in prompts.values() or asked:
-        print(f"--- prompt of cell {cell.index}\n{_harmless(text)}")
+        print(f"--- prompt of cell {cell.index}\n{harmless(text, _KEPT)}")
     for row in some:
         why = "" if row.ok else f", {row.outcome.failure}: {row.outcome.reason}"
-        print(f"--- repeat {row.repeat}, seed {row.seed}{_harmless(why)}\n{_harmless(row.output)}")
+        print(f"--- repeat {row.repeat}, seed {row.seed}{harmless(why)}\n{harmless(row.output, _KEPT)}")
     return 0
 
 
@@ -159,12 +172,27 @@ def _export(store: Store, args: argparse.Namespace) -> int:
 def _rm(store: Store, args: argparse.Namespace) -> int:
     found = list({run.id: run for run in map(store.run, args.ids)}.values())  # all are there before one is removed
     for run in found:
-        store.remove(run.id)
+        _remove(store, run)
         if not args.json:
-            print(f"removed run {run.id} ({run.name}) with {_count(run.done + run.failed, 'row')}")
+            print(f"removed run {run.id} ({run.name}) with {counted(run.done + run.failed, 'row')}")
     if args.json:
         print(json.dumps([run.id for run in found]))
     return 0
+
+
+def _remove(store: Store, run: RunInfo) -> None:
+    try:
+        store.remove(run.id)
+    except StoreError as error:
+        if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+            raise
+        if any(each.id == run.id for each in store.runs()):
+            told = f"run {run.id} is still in {store.path}: removing it takes some room itself"
+            advice = "make room by other means, then remove it again"
+        else:
+            told = f"run {run.id} is removed, but {store.path} is as large as before"
+            advice = "the room inside is used by the next runs"
+        raise StoreError(f"{told}, and the disk fails ({error.__cause__}); {advice}") from error
 
 
 def _facts(run: RunInfo) -> dict[str, Any]:
@@ -217,13 +245,16 @@ def _shown(value: object) -> str:
 
 
 def _failures(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Why trials failed: kind, count and the first one's sentence; the most frequent first."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        if row.outcome.failure is not None:
-            found.setdefault(str(row.outcome.failure), []).append(row)
-    ordered = sorted(found.items(), key=lambda each: -len(each[1]))
-    return [{"failure": kind, "count": len(some), "reason": some[0].outcome.reason} for kind, some in ordered]
+    """Why trials failed: kind, count and sentence; the most frequent first."""
+    found = Counter((str(row.outcome.failure), row.outcome.reason) for row in rows if row.outcome.failure is not None)
+    return [{"failure": kind, "count": n, "reason": reason} for (kind, reason), n in found.most_common()]
+
+
+def _reasons(rows: Sequence[Row]) -> list[str]:
+    found = _failures(rows)
+    told = [f"{each['count']} x {each['failure']}: {each['reason']}" for each in found[:_REASONS]]
+    rest = sum(each["count"] for each in found[_REASONS:])
+    return [*told, f"and {rest} for other reasons"] if rest else told
 
 
 def _head(run: RunInfo, rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -240,10 +271,10 @@ def _head(run: RunInfo, rows: Sequence[Row]) -> list[tuple[str, str]]:
         ("began", _local(run.created)),
         *([("ended", _local(run.ended))] if run.ended else []),
         ("trials", f"{run.planned} planned, {run.done} done{reused}, {run.failed} failed, {run.missing} missing"),
-        ("plan", f"{_count(run.cells, 'cell')}, {_count(len(run.seeds), 'seed')}: {_seeds(run.seeds)}"),
+        ("plan", f"{counted(run.cells, 'cell')}, {counted(len(run.seeds), 'seed')}: {_seeds(run.seeds)}"),
         *(("target", f"{target.name}: {_target(target)}") for target in run.targets),
         *(("model", model) for model in models),
-        *(("failed", f"{each['count']} x {each['failure']}: {each['reason']}") for each in _failures(rows)),
+        *(("failed", reason) for reason in _reasons(rows)),
     ]
 
 
@@ -257,10 +288,6 @@ def _seeds(seeds: Sequence[int]) -> str:
     if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
         return f"{seeds[0]} to {seeds[-1]}"
     return ", ".join(map(str, seeds[:8])) + (", ..." if len(seeds) > 8 else "")
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _iso(time: float | None) -> str | None:
@@ -292,13 +319,8 @@ def _table(
         table.add_column(column, justify=justify, no_wrap=column in whole, overflow="fold")
     for line in lines:
         # As Text: brackets in names are no markup.
-        table.add_row(*(Text(_harmless(" ".join(value.split()))) for value in line))
+        table.add_row(*(Text(harmless(" ".join(value.split()))) for value in line))
     return table
-
-
-def _harmless(text: str) -> str:
-    """Nothing in it that a terminal would obey."""
-    return "".join(each if each.isprintable() or each in "\n\t" else f"\\x{ord(each):02x}" for each in text)
 
 
 def _print(table: Table) -> None:
