@@ -1,6 +1,8 @@
 """puna report: what a user sees. The numbers are ``tests/experiments/test_report.py``'s."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from puna.cli import main
-from puna.experiments.plan import Target
+from puna.experiments.plan import Continuation, Target
 from puna.experiments.store import Store
 from tests.experiments import made
 
@@ -43,7 +45,7 @@ def test_tables_tell_what_happened(store, capsys):
     assert "18 trials, 3 cells with 6 seeds: 17 answered, 1 failed" in out
     assert "failed 1 x timeout: no answer within 300 s" in out
     assert "differences" in out
-    assert "6      story, llama, temperature=0" in out, "equal outputs, with how many seeds gave them"
+    assert "6      temperature=0  lost" in out, "equal outputs, with how many seeds gave them"
     diversity, tokens = out.index("diversity:"), out.index("tokens (tokens):")
     assert diversity < tokens
 
@@ -97,6 +99,8 @@ def test_page_and_figures_are_written(store, capsys, tmp_path):
         (["--measure", "tokns"], "Did you mean 'tokens'?"),
         (["--by", "temprature"], "Did you mean 'temperature'?"),
         (["--run", "2099"], "no run of"),
+        (["--run", ""], "--run must be the id of a run"),
+        (["--against", ""], "--against must be the id of a run"),
         (["--position", "3"], "say where figures shall go"),
         (["--html", "/nowhere/at/all.html", "--measure", "tokens"], "the page cannot be written to"),
     ],
@@ -141,4 +145,120 @@ def test_no_output_steers_the_terminal(tmp_path, capsys):
     assert status == 0
     assert "\x1b" not in out
     assert "\x07" not in out
+    assert "a \\x1b[31m name" in out, "told as puna runs does"
     assert "[red]hello[/red]" in out, "nor is it markup of the tables"
+
+
+def test_cells_are_called_by_all_that_varies(tmp_path, capsys):
+    plan = made.plan_of(temperatures=(0, 1), top_ps=(1.0,), cases=made.CASES[:1], systems=made.SYSTEMS, repeats=2)
+    cells = tuple(replace(cell, continuations=(Continuation("unknown", "I don't know"),)) for cell in plan.cells)
+    with Store.open(tmp_path / "runs.db") as store:
+        made.fill(store, replace(plan, cells=cells), distributions=(0, 2))
+    page, png = tmp_path / "page.html", tmp_path / "png"
+    _, out, _ = run(capsys, tmp_path / "runs.db", "--measure", "words", "--html", page, "--png", png)
+    equal, likely = out[out.index("Equal outputs") :].split("Likelihoods")
+    for name in ("none, temperature=0", "pirate, temperature=0"):
+        assert name in equal
+        assert f"{name} unknown" in " ".join(likely.split())
+        assert f"word by word ({name})" in page.read_text(encoding="utf-8")
+    assert "llama, " not in equal + likely, "the case is always the same"
+    assert {"nucleus-none-temperature-0.png", "nucleus-pirate-temperature-0.png"} <= {
+        each.name for each in png.iterdir()
+    }
+
+
+def test_trials_that_part_are_called_by_all_that_varies(tmp_path, capsys):
+    targets = (made.HERE, Target("other"))
+    plan = made.plan_of(temperatures=(1,), top_ps=(1.0,), cases=made.CASES[:1], systems=made.SYSTEMS, targets=targets, repeats=1)  # fmt: skip
+    with Store.open(tmp_path / "runs.db") as store:
+        made.fill(store, plan)
+    page = tmp_path / "page.html"
+    _, out, _ = run(capsys, tmp_path / "runs.db", "--measure", "words", "--parity", "--html", page)
+    lines = out[out.index("outputs that part") :].splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["none", "pirate"], "the target stands above"
+    assert "pirate, seed 1. First difference" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("option", ["--html", "--png", "--svg"])
+def test_what_was_there_stays_when_the_disk_is_full(store, capsys, tmp_path, monkeypatch, option):
+    place = tmp_path / ("page.html" if option == "--html" else "figures")
+    words = (store, "--measure", "tokens", option, place)
+    assert run(capsys, *words)[0] == 0
+    files = (place,) if option == "--html" else tuple(place.iterdir())
+    for each in files:
+        each.write_text("as it was")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    status, _, err = run(capsys, *words)
+    assert status == 2
+    assert "No space left on device" in err
+    assert [each.read_text() for each in files] == ["as it was"] * len(files)
+    assert set(tmp_path.rglob("*.part")) == set()
+
+
+@pytest.fixture
+def one_dead(tmp_path):
+    """Two targets of which one never answered, each time for another reason."""
+    plan = made.plan_of(temperatures=(1,), top_ps=(1.0,), cases=made.CASES[:1], targets=(made.HERE, Target("dead")), repeats=12)  # fmt: skip
+    with Store.open(tmp_path / "runs.db") as store:
+        run_id = store.begin(plan)
+        with store.claim(run_id):
+            for trial in plan.trials():
+                bad = made.failed_outcome_of(trial, reason=f"reason {trial.repeat}")
+                store.put(run_id, trial, bad if trial.cell.target == "dead" else made.outcome_of(trial), str(trial))
+            store.finish(run_id, "complete")
+    return tmp_path / "runs.db"
+
+
+def test_where_nothing_can_be_compared_nothing_is_said_of_differences(one_dead, capsys, tmp_path):
+    page = tmp_path / "page.html"
+    _, out, _ = run(capsys, one_dead, "--measure", "tokens", "--html", page)
+    for text in (out, page.read_text(encoding="utf-8")):
+        assert "1 not comparable: no pair has an answer on both sides" in text
+        assert "significant (" not in text
+        assert "differences are significant" not in text
+        assert "no number of repeats" not in text
+
+
+def test_only_what_can_be_tested_is_counted(tmp_path, capsys):
+    targets = (made.HERE, Target("other"), Target("dead"))
+    plan = made.plan_of(temperatures=(1,), top_ps=(1.0,), cases=made.CASES[:1], targets=targets, repeats=3)
+    with Store.open(tmp_path / "runs.db") as store:
+        made.fill(store, plan, failing={(2, repeat) for repeat in range(3)})
+    _, out, _ = run(capsys, tmp_path / "runs.db", "--measure", "tokens")
+    assert "0 of 1 differences are significant" in out
+    assert "2 not comparable: no pair has an answer on both sides" in out
+
+
+def test_one_pair_does_not_tell_what_repeats_would(tmp_path, capsys):
+    plan = made.plan_of(temperatures=(0.5, 1.2), top_ps=(1.0,), cases=made.CASES[:1], repeats=1)
+    with Store.open(tmp_path / "runs.db") as store:
+        made.fill(store, plan)
+    _, out, _ = run(capsys, tmp_path / "runs.db", "--measure", "words")
+    assert "1 not shown to differ: one pair does not tell how many repeats it would take" in out
+    assert "no number of repeats" not in out
+    assert "2 trials, 2 cells with 1 seed: 2 answered" in out
+
+
+def test_of_many_reasons_the_first_are_told(one_dead, capsys, tmp_path):
+    page = tmp_path / "page.html"
+    _, out, _ = run(capsys, one_dead, "--measure", "tokens", "--html", page)
+    assert [line for line in out.splitlines() if "reason" in line] == [
+        *(f"failed 1 x timeout: reason {n}" for n in range(8)),
+        "and 4 other reasons, of 4 trials",
+    ]
+    assert page.read_text(encoding="utf-8").count("<dt>Failed</dt>") == 9
+    told = json.loads(run(capsys, one_dead, "--measure", "tokens", "--json")[1])
+    assert len(told["failures"]) == 12
+
+
+def test_nothing_to_draw_is_said(tmp_path, capsys):
+    plan = made.plan_of(temperatures=(1,), top_ps=(1.0,), cases=made.CASES[:1], repeats=1)
+    with Store.open(tmp_path / "runs.db") as store:
+        made.fill(store, plan, failing={(0, 0)})
+    status, _, err = run(capsys, tmp_path / "runs.db", "--measure", "tokens", "--png", tmp_path / "png")
+    assert (status, err) == (0, f"wrote no figure to {tmp_path / 'png'}: there was nothing to draw\n")
+    assert not (tmp_path / "png").exists()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from puna.errors import InputError
@@ -59,6 +61,12 @@ def test_too_many_lines_are_means_and_say_so():
     assert curve.averaged == ("system",)
 
 
+def test_a_line_is_called_by_its_name_once():
+    systems = [SYSTEMS[0].__class__(name, text) for name, text in (("system 1", None), ("pirate", "P"))]
+    (curve,) = curves(rows_of(plan_of(temperatures=(0.5, 1), top_ps=(1.0,), systems=systems, repeats=2)), TOKENS)
+    assert [line.name for line in curve.lines] == ["system 1", "system pirate"]
+
+
 def test_nothing_varies_no_curve():
     assert curves(rows_of(plan_of(temperatures=(0.5,), top_ps=(1.0,), repeats=2)), TOKENS) == ()
 
@@ -86,6 +94,8 @@ def test_a_matrix_is_row_less_column(rows):
     assert found.differences[3][0] == first.difference.estimate
     assert found.differences[0][3] == -first.difference.estimate
     assert found.significant[3][0] is found.significant[0][3] is first.significant is True
+    unknown = [replace(each, difference=None) for each in told]
+    assert matrix(TOKENS, "temperature", unknown) is None, "nothing is known, nothing is drawn"
     assert matrix(TOKENS, "case", comparisons(rows, TOKENS, "case")) is None, "two levels need no matrix"
 
 
@@ -105,14 +115,29 @@ def test_measures_that_say_most(rows):
     assert [each.name for each in quantities(("words", "diversity", "words"), (), rows)] == ["words", "diversity"]
 
 
+def test_a_score_that_is_called_like_a_measure_hides_nothing(rows):
+    """Files may not have such a name; stores of older ones do."""
+    checks = (Check("tokens", "contains", "zzz"), Check("diversity", "contains", "the"))
+    found = quantities((), checks, rows)
+    assert [each.name for each in found] == [
+        "diversity",
+        "mean_logprob",
+        "tokens",
+        "tokens (score)",
+        "diversity (score)",
+    ]
+    assert found[2] is TOKENS
+    row = next(row for row in rows if row.ok)
+    assert (found[3].of(row), found[4].of(row)) == (0, 1)
+    assert quantities(("tokens (score)",), checks, rows)[0].share
+
+
 def test_a_measure_that_there_is_not(rows):
     with pytest.raises(InputError, match="unknown measure 'token'. Did you mean 'tokens'?"):
         quantities(("token",), (), rows)
 
 
 def test_a_measure_that_was_not_recorded(rows):
-    from dataclasses import replace
-
     bare = [replace(row, outcome=replace(row.outcome, logprobs=None)) for row in rows]
     assert [each.name for each in quantities((), (), bare)] == ["diversity", "tokens"]
     with pytest.raises(InputError, match=r"perplexity needs the log-probabilities .* `logprobs = 5` under \[record\]"):

@@ -50,9 +50,32 @@ def test_what_is_in_effect_and_what_was_defaulted_is_compared():
     ]
     parity = between(mine, theirs, "a", "b")
     assert parity.twins[0].differs["sampling"] == ("top_k=50", "top_k=20")
-    assert parity.twins[0].differs["defaults"] == ("min_p, top_k", "min_p")
+    assert parity.twins[0].differs["defaults"] == ("top_k", "none of them"), "what both chose is left out"
     assert parity.counts == dict.fromkeys(("finish", "sampling", "defaults", "format", "model"), 3)
     assert parity.same == 3, "the answers are equal all the same"
+
+
+def test_who_chose_a_value_is_no_difference_where_it_is_the_same():
+    """Embedded, puna chooses; of a server it asks every parameter by name. What is in effect is the same."""
+    mine = rows()
+    told = mine[0].outcome.sampling.as_json()
+    asked = [changed(row, receipt={"defaulted": [], "sampling": told}) for row in mine]
+    assert between(mine, asked, "a", "b").counts == {}
+    del told["min_p"]
+    untold = [changed(row, receipt={"defaulted": [], "sampling": told}) for row in mine]
+    (first, *_) = between(mine, untold, "a", "b").twins
+    assert first.differs == {"defaults": ("min_p", "none of them")}, "and nobody knows whether it matters"
+
+
+def test_two_failures_are_no_equal_answers():
+    grid = plan_of(temperatures=(0.8,), top_ps=(1.0,), cases=CASES[:1], repeats=3)
+    failed = rows_of(grid, failing={(0, 0), (0, 1)})
+    parity = between(failed, failed, "a", "b")
+    assert (parity.same, parity.unanswered, parity.apart) == (1, 2, ())
+    assert parity.verdict == "1 of 1 answer is equal"
+    assert parity.left_out() == ("2 trials have an answer on neither side",)
+    none = rows_of(grid, failing={(0, repeat) for repeat in range(3)})
+    assert between(none, none, "a", "b").verdict == "not comparable: no trial has an answer on either side"
 
 
 def test_what_a_side_does_not_tell_is_not_compared():

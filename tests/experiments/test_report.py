@@ -134,7 +134,7 @@ def test_every_figure_of_a_run_has_its_words_and_numbers(store, ids):
     names = [each.name for each in drawings]
     assert names == [
         "diversity-by-temperature", "diversity-by-case", "diversity-differences", "tokens-of-outputs", "latency-of-outputs",
-        "nucleus-story-llama", "choice-story-llama",
+        "nucleus-llama-temperature-0-5", "choice-llama-temperature-0-5",
     ]  # fmt: skip
     for each in drawings:
         assert each.title

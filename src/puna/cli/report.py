@@ -81,9 +81,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from puna.cli.report_tables import show
+    from puna.cli.stores import check_named
     from puna.experiments import report
     from puna.experiments.store import Store
 
+    check_named("--run", args.id)
+    check_named("--against", args.against)
     names = [name.strip() for given in args.measure for name in given.split(",") if name.strip()]
     with Store.open(args.store, create=False) as store:
         found = report.read(store, args.id, measures=names, by=args.by, parity=args.parity, against=args.against)
@@ -98,7 +101,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _write(found: Report, args: argparse.Namespace) -> list[str]:
+    from puna.experiments.exporting import replacing
     from puna.experiments.gallery import gallery, save
+    from puna.experiments.labels import counted
     from puna.experiments.page import page
 
     drawings = gallery(found, args.position)
@@ -107,14 +112,19 @@ def _write(found: Report, args: argparse.Namespace) -> list[str]:
         folder = getattr(args, kind)
         if folder:
             paths = save(drawings, folder, kind)
-            told.append(f"wrote {len(paths)} figures to {folder}")
+            told.append(
+                f"wrote {counted(len(paths), 'figure')} to {folder}"
+                if paths
+                else f"wrote no figure to {folder}: there was nothing to draw"
+            )
     if args.html:
-        text = page(found, drawings)
+        data = page(found, drawings).encode()
         try:
-            args.html.write_text(text, encoding="utf-8")
+            with replacing(args.html) as file:
+                file.write(data)
         except OSError as error:
             raise InputError(
-                f"the page cannot be written to {args.html}: {error.strerror or error}; name another file"
+                f"the page cannot be written to {args.html}: {error.strerror or error}; nothing there has changed, name another file"
             ) from None
-        told.append(f"wrote {args.html} ({len(text.encode()) / 1e6:.1f} MB)")
+        told.append(f"wrote {args.html} ({len(data) / 1e6:.1f} MB)")
     return told

@@ -10,16 +10,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from puna.cli.stores import harmless
 from puna.experiments.compare import Comparison, Summary
 from puna.experiments.curves import readable
+from puna.experiments.diffing import parting
+from puna.experiments.labels import counted, labeller
 from puna.experiments.paired import Over
-from puna.experiments.parity import Parity
+from puna.experiments.parity import NOTHING_DIFFERS, Parity
+from puna.experiments.plan import Cell
 from puna.experiments.quantities import number, p_value
 from puna.experiments.report import UNMATCHED, Part, Report
+from puna.experiments.sections import parity_labels
 from puna.experiments.stats import Interval
 
 _MOST = 8
 """Lines of a list whose rest is told as a number."""
+
+_LONGEST = 100
+"""Characters of a value that differs."""
 
 _PIPED = 120
 """Columns where no terminal says how many it has."""
@@ -34,7 +42,7 @@ def show(report: Report) -> None:
     _repeated(console, report)
     _likelihoods(console, report)
     for parity in report.parities:
-        _parity(console, parity)
+        _parity(console, parity, parity_labels(report, parity))
 
 
 def _head(console: Console, report: Report) -> None:
@@ -49,11 +57,12 @@ def _head(console: Console, report: Report) -> None:
         for n, what in ((run.failed, "failed"), (run.missing, "missing"), (run.reused, "taken from other runs"))
         if n
     ]
-    console.print(f"{run.planned} trials, {run.cells} cells with {len(run.seeds)} seeds: {', '.join(counts)}")
+    plan = f"{counted(run.planned, 'trial')}, {counted(run.cells, 'cell')} with {counted(len(run.seeds), 'seed')}"
+    console.print(f"{plan}: {', '.join(counts)}")
     for told in report.answerers():
         console.print(_text(told))
-    for reason, count in report.failures:
-        console.print(_text(f"failed {count} x {reason}", "red"))
+    for reason in report.reasons():
+        console.print(_text(reason if reason.startswith("and ") else f"failed {reason}", "red"))
     if report.instead:
         console.print(_text(f"compared by {readable(report.by)}: {report.instead}", "dim"))
 
@@ -81,14 +90,12 @@ def _measure(console: Console, report: Report, part: Part) -> None:
 
 
 def _comparisons(console: Console, part: Part) -> None:
-    total = len(part.comparisons)
     found = part.significant
-    verb = "is" if len(found) == 1 else "are"
-    console.print(
-        _text(
-            f"{len(found)} of {total} differences {verb} significant (paired permutation tests, Holm, 0.05{_scope(part.comparisons)})"
-        )
-    )
+    if part.verdict:
+        how = f"paired permutation tests, Holm, 0.05{_scope(part.testable)}"
+        console.print(_text(f"{part.verdict} ({how})"))
+    if part.untestable:
+        console.print(_text(part.untestable, "dim"))
     if found:
         table = _table("from", ("to", "difference", "95 % interval", "p (Holm)"), left=("to",))
         for each in found[:_MOST]:
@@ -101,7 +108,12 @@ def _comparisons(console: Console, part: Part) -> None:
             )
         console.print(table)
         _more(console, len(found))
-    _open(console, part.open, total - len(found))
+    single = sum(each.pairs == 1 and not each.significant for each in part.testable)
+    _open(console, part.open, len(part.testable) - len(found) - single)
+    if single:
+        console.print(
+            _text(f"{single} not shown to differ: one pair does not tell how many repeats it would take", "dim")
+        )
 
 
 def _open(console: Console, found: Sequence[Comparison], rest: int) -> None:
@@ -136,13 +148,13 @@ def _repeated(console: Console, report: Report) -> None:
     ]
     if not same:
         return
+    label = labeller(cells.values())
     same.sort(key=lambda each: -len(each[1].rows))
     console.print()
     console.print(Text.assemble(_text("Equal outputs", "bold"), ": seeds that gave the same answer, word for word"))
     table = _table("times", ("cell", "output"), left=("cell", "output"))
     for cell, answer in same[:_MOST]:
-        where = ", ".join(filter(None, (cell.prompt, cell.case, cell.variant)))
-        table.add_row(str(len(answer.rows)), _text(where), _text(_excerpt(answer.text, 70)))
+        table.add_row(str(len(answer.rows)), _text(label(cell)), _text(_excerpt(answer.text, 70)))
     console.print(table)
     _more(console, len(same))
 
@@ -151,12 +163,13 @@ def _likelihoods(console: Console, report: Report) -> None:
     if not report.likelihoods:
         return
     cells = {row.cell.index: row.cell for row in report.rows}
+    label = labeller(cells.values())
     console.print()
     console.print(Text.assemble(_text("Likelihoods", "bold"), ": log-probability of a text as the answer, in nats"))
     table = _table("cell", ("continuation", "text", "sum", "per token", "tokens"), left=("continuation", "text"))
     for each in report.likelihoods[: 3 * _MOST]:
         cell = cells.get(each.cell)
-        where = ", ".join(filter(None, (cell.prompt, cell.case, cell.variant))) if cell else str(each.cell)
+        where = label(cell) if cell else str(each.cell)
         tokens = max(1, len(each.tokens))
         table.add_row(
             _text(where),
@@ -170,50 +183,49 @@ def _likelihoods(console: Console, report: Report) -> None:
     _more(console, len(report.likelihoods), 3 * _MOST)
 
 
-def _parity(console: Console, parity: Parity) -> None:
+def _parity(console: Console, parity: Parity, label: Callable[[Cell], str]) -> None:
     console.print()
-    total = len(parity.twins)
-    console.print(
-        Text.assemble(
-            _text("Parity", "bold"),
-            _text(f": {parity.a} against {parity.b}, {parity.same} of {total} answers are equal"),
-        )
-    )
-    for n, name in ((parity.only_a, parity.a), (parity.only_b, parity.b)):
-        if n:
-            console.print(_text(f"{n} trials are only of {name}"))
+    console.print(Text.assemble(_text("Parity", "bold"), _text(f": {parity.a} against {parity.b}, {parity.verdict}")))
+    for told in parity.left_out():
+        console.print(_text(told))
     if not parity.counts:
-        console.print(_text("nothing else differs: prompts, token counts, finish, parameters in effect", "dim"))
+        if len(parity.twins) > parity.unanswered:
+            console.print(_text(NOTHING_DIFFERS, "dim"))
         return
+    _aspects(console, parity)
+    if parity.apart:
+        _apart(console, parity, label)
+
+
+def _aspects(console: Console, parity: Parity) -> None:
     table = _table("what differs", ("trials", "of", "for instance"), left=("for instance",))
     for aspect, count in parity.counts.items():
         first = next(twin for twin in parity.twins if aspect in twin.differs)
         a, b = first.differs[aspect]
-        shown = _parting(first.character, a, b) if aspect == "output" else f"{_excerpt(a, 40)} / {_excerpt(b, 40)}"
-        table.add_row(aspect, str(count), str(total), _text(shown))
+        shown = _parting(first.character, a, b) if aspect == "output" else _differing(a, b)
+        table.add_row(aspect, str(count), str(len(parity.twins)), _text(shown))
     console.print(table)
+
+
+def _apart(console: Console, parity: Parity, label: Callable[[Cell], str]) -> None:
     table = _table("outputs that part", ("seed", "character", "token", parity.a, parity.b), left=(parity.a, parity.b))
-    apart = [twin for twin in parity.twins if not twin.same]
-    for twin in apart[:_MOST]:
-        cell = twin.a.cell
-        where = ", ".join(filter(None, (cell.prompt, cell.case, cell.variant)))
+    for twin in parity.apart[:_MOST]:
         at = twin.character or 0
         table.add_row(
-            _text(where),
+            _text(label(twin.a.cell)),
             str(twin.a.seed),
             _index(twin.character),
             _index(twin.token),
             _text(_from(twin.a.output, at)),
             _text(_from(twin.b.output, at)),
         )
-    if apart:
-        console.print(table)
-        _more(console, len(apart))
+    console.print(table)
+    _more(console, len(parity.apart))
 
 
 def _text(text: str, style: str = "") -> Text:
     """A text that can steer no terminal, whatever a model or a file wrote."""
-    return Text("".join(sign if sign.isprintable() else "\ufffd" for sign in text), style)
+    return Text(harmless(text), style)
 
 
 def _table(first: str, columns: Iterable[str], left: Iterable[str] = ()) -> Table:
@@ -256,6 +268,13 @@ def _excerpt(text: str, most: int) -> str:
 
 def _from(text: str, place: int) -> str:
     return _excerpt(text[max(0, place - 10) : place + 30], 40)
+
+
+def _differing(a: str, b: str) -> str:
+    """Both values, from their beginning, or from before the first difference where that is far."""
+    at = parting(a, b) or 0
+    start = 0 if at < _LONGEST // 2 else at - _LONGEST // 4
+    return f"{_excerpt(a[start:], _LONGEST)} / {_excerpt(b[start:], _LONGEST)}"
 
 
 def _parting(place: int | None, a: str, b: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from puna.experiments.compare import Comparison
 from puna.experiments.factors import FACTORS, PARAMETERS, factor, levels
+from puna.experiments.labels import named
 from puna.experiments.measures import Measure
 from puna.experiments.plan import Cell
 from puna.experiments.quantities import summed
@@ -140,9 +141,9 @@ def spread(rows: Sequence[Row], measure: Measure, by: str) -> Spread | None:
 
 
 def matrix(measure: Measure, by: str, comparisons: Sequence[Comparison]) -> Matrix | None:
-    """Who differs from whom; None for fewer than three levels, or more than a figure can hold."""
+    """Who differs from whom; None for fewer than three levels, more than a figure can hold, or where no difference is known."""
     names = list(dict.fromkeys(level.label for each in comparisons for level in (each.a, each.b)))
-    if not 2 < len(names) <= MOST_LEVELS:
+    if not 2 < len(names) <= MOST_LEVELS or not any(each.difference for each in comparisons):
         return None
     places = {name: n for n, name in enumerate(names)}
     differences: list[list[float | None]] = [[None] * len(names) for _ in names]
@@ -202,7 +203,7 @@ def _apart(lines: Sequence[Sequence[Row]], parameter: str) -> tuple[list[str], t
     averaged: tuple[str, ...] = ()
     while apart and len({tuple(each[name] for name in apart) for each in told}) > MOST_LINES:
         averaged = (readable(apart.pop()), *averaged)
-    return [", ".join(f"{readable(name)} {each[name]}" for name in apart) for each in told], averaged
+    return [", ".join(named(readable(name), each[name]) for name in apart) for each in told], averaged
 
 
 def _aspects(cell: Cell, parameter: str) -> dict[str, str]:

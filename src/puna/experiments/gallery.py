@@ -25,10 +25,11 @@ from puna.experiments.curves import (
     spread,
     varied,
 )
+from puna.experiments.exporting import replacing
 from puna.experiments.factors import PARAMETERS
+from puna.experiments.labels import labeller
 from puna.experiments.measures import MEASURES, Measure
 from puna.experiments.nuclei import SHARES, Nucleus, Position, nuclei, position, telling
-from puna.experiments.plan import Cell
 from puna.experiments.quantities import number
 from puna.experiments.report import Part, Report
 
@@ -68,22 +69,26 @@ def gallery(report: Report, place: int | None = None) -> tuple[Drawing, ...]:
 
 
 def save(drawings: Sequence[Drawing], folder: Path, kind: str) -> tuple[Path, ...]:
-    """Write each as a file, ``png`` or ``svg``; the folder is made.
+    """Write each as a file, ``png`` or ``svg``, which is there as a whole or as it was before; the folder is made.
 
     Raises:
         InputError: a file cannot be written.
     """
     write: Callable[[Figure], bytes] = drawing.png if kind == "png" else drawing.svg
-    paths = []
+    paths: list[Path] = []
+    if not drawings:
+        return ()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for each in drawings:
             path = folder / f"{each.name}.{kind}"
-            path.write_bytes(write(each.figure))
+            with replacing(path) as file:
+                file.write(write(each.figure))
             paths.append(path)
     except OSError as error:
         raise InputError(
-            f"figures cannot be written to {folder}: {error.strerror or error}; name another folder"
+            f"figures cannot be written to {folder}: {error.strerror or error}; {len(paths)} of {len(drawings)} are written, the "
+            "others are as they were: name another folder"
         ) from None
     return tuple(paths)
 
@@ -101,7 +106,7 @@ def _of_measure(report: Report, part: Part) -> Iterator[Drawing]:
             yield _levels(told, alone=len(varied(report.rows)) == 1)
     shown = matrix(measure, report.by, part.comparisons)
     if shown is not None:
-        yield _matrix(shown, len(part.significant), len(part.comparisons))
+        yield _matrix(shown, len(part.significant), len(part.testable))
 
 
 def _curve(drawn: Curve) -> Drawing:
@@ -175,7 +180,7 @@ def _spread(drawn: Spread, measure: Measure) -> Drawing:
 
 def _nuclei(report: Report, place: int | None) -> Iterator[Drawing]:
     cells = list({row.cell.index: row.cell for row in report.rows}.values())
-    found = nuclei(report.distributions, cells)
+    found, label = nuclei(report.distributions, cells), labeller(cells)
     if place is not None and not any(place < len(each.tokens) for each in found):
         raise InputError(
             f"no answer with recorded distributions has a position {place}"
@@ -183,18 +188,18 @@ def _nuclei(report: Report, place: int | None) -> Iterator[Drawing]:
             else "the run records no distributions; write `distributions = 1000` under [record] in the experiment's file and sweep again"
         )
     for each in found[:_MOST_ANSWERS]:
-        yield _nucleus(each)
+        yield _nucleus(each, label(each.cell))
         at = telling(each) if place is None else place
         if at < len(each.tokens):
-            yield _recuts(position(report.distributions, each, at))
+            yield _recuts(position(report.distributions, each, at), label(each.cell))
 
 
-def _nucleus(drawn: Nucleus) -> Drawing:
+def _nucleus(drawn: Nucleus, label: str) -> Drawing:
     untold = not all(map(all, drawn.told))
     more = " Triangles: more tokens than were recorded." if untold else ""
     return Drawing(
-        f"nucleus-{_of(drawn.cell)}",
-        f"How many tokens hold the probability, word by word ({_words(drawn.cell)})",
+        f"nucleus-{label}",
+        f"How many tokens hold the probability, word by word ({label})",
         "At each position of one answer: how many of the likeliest tokens hold together so much of the probability, before temperature "
         f"and cuts. It is what top-p keeps; a fixed top-k would be a level line.{more}",
         figures.nucleus(drawn),
@@ -210,7 +215,7 @@ def _nucleus(drawn: Nucleus) -> Drawing:
     )
 
 
-def _recuts(drawn: Position) -> Drawing:
+def _recuts(drawn: Position, label: str) -> Drawing:
     before = drawn.before[-60:].replace("\n", " ").strip()
     held = (
         f"Of the {drawn.recorded:,} likeliest tokens, which hold {100 * drawn.held:.1f} % of the probability. "
@@ -218,8 +223,8 @@ def _recuts(drawn: Position) -> Drawing:
         else ""
     )
     return Drawing(
-        f"choice-{_of(drawn.cell)}",
-        f"What temperature and cuts make of one choice ({_words(drawn.cell)})",
+        f"choice-{label}",
+        f"What temperature and cuts make of one choice ({label})",
         f"Position {drawn.position}, after \u201c{before or '(the beginning)'}\u201d; \u201c{drawn.chosen.strip()}\u201d was chosen. {held}"
         "Temperature is applied first, then top-k, then top-p; what is left is scaled to 1.",
         figures.recuts(drawn),
@@ -238,14 +243,6 @@ def _told(point: Point) -> tuple[str, str, str]:
         f"{number(low)} to {number(high)}" if low is not None and high is not None else "none",
         str(point.n),
     )
-
-
-def _of(cell: Cell) -> str:
-    return "-".join(filter(None, (cell.prompt, cell.case)))
-
-
-def _words(cell: Cell) -> str:
-    return ", ".join(filter(None, (cell.prompt, cell.case, cell.variant)))
 
 
 def _capital(text: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from puna.experiments.diffing import parting, parting_token
+from puna.experiments.labels import counted
 from puna.experiments.rows import Row
 
 ASPECTS: Mapping[str, str] = {
@@ -20,12 +21,14 @@ ASPECTS: Mapping[str, str] = {
     "output tokens": "how many tokens the answer was",
     "finish": "why the answer ended",
     "sampling": "the parameters that were in effect",
-    "defaults": "which parameters the other side chose",
+    "defaults": "which parameters a side chose by itself, where their values differ or are not told",
     "format": "the format in which the engine got the prompt",
     "model": "the model's file, by its hash",
     "state": "whether there was an answer at all",
 }
 """What is compared, by name."""
+
+NOTHING_DIFFERS = "nothing else differs: prompts, token counts, finish, parameters in effect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,13 @@ class Twin:
 
     @property
     def same(self) -> bool:
-        """Whether the answers are equal."""
-        return "output" not in self.differs and "state" not in self.differs
+        """Whether there are answers, and they are equal."""
+        return self.a.ok and self.b.ok and "output" not in self.differs
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether neither side has an answer."""
+        return not (self.a.ok or self.b.ok)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,32 @@ class Parity:
     def same(self) -> int:
         """Twins with equal answers."""
         return sum(twin.same for twin in self.twins)
+
+    @property
+    def unanswered(self) -> int:
+        """Twins that no side has an answer of."""
+        return sum(twin.unanswered for twin in self.twins)
+
+    @property
+    def verdict(self) -> str:
+        """How many answers are equal, as a sentence."""
+        total = len(self.twins) - self.unanswered
+        if not total:
+            return "not comparable: no trial has an answer on either side"
+        return f"{self.same} of {total} {'answer is' if total == 1 else 'answers are'} equal"
+
+    def left_out(self) -> tuple[str, ...]:
+        """What the verdict is not about, as sentences."""
+        sides = ((self.only_a, self.a), (self.only_b, self.b))
+        only = (f"{counted(n, 'trial')} {'is' if n == 1 else 'are'} only of {name}" for n, name in sides if n)
+        n = self.unanswered
+        none = f"{counted(n, 'trial')} {'has' if n == 1 else 'have'} an answer on neither side"
+        return (*only, none) if n and n < len(self.twins) else tuple(only)
+
+    @property
+    def apart(self) -> tuple[Twin, ...]:
+        """Twins whose answers differ, or of which one side has none."""
+        return tuple(twin for twin in self.twins if not (twin.same or twin.unanswered))
 
 
 def between_targets(rows: Iterable[Row]) -> tuple[Parity, ...]:
@@ -119,7 +153,12 @@ def _compared(a: Row, b: Row) -> dict[str, tuple[str, str]]:
     exact = ("ids_sha256", "prompt_sha256")
     by = next((name for name in exact if all(getattr(row, name) for row in (a, b))), None)
     prompt = (getattr(a, by)[:12], getattr(b, by)[:12]) if by else ("", "")
-    return {"prompt": prompt, **{name: (both[0][name], both[1][name]) for name in both[0]}, **_sampling(a, b)}
+    return {
+        "prompt": prompt,
+        **{name: (both[0][name], both[1][name]) for name in both[0]},
+        **_sampling(a, b),
+        **_defaults(a, b),
+    }
 
 
 def _aspects(row: Row) -> dict[str, str]:
@@ -130,7 +169,6 @@ def _aspects(row: Row) -> dict[str, str]:
         "finish": outcome.finish if outcome.finish not in {None, "unknown"} else "",
         "format": outcome.written_as or "",
         "model": (outcome.model_sha256 or "")[:12],
-        "defaults": _defaults(row),
     }
 
 
@@ -144,11 +182,26 @@ def _told(values: Mapping[str, object], names: Iterable[str]) -> str:
     return ", ".join(f"{name}={values[name]}" for name in names)
 
 
-def _defaults(row: Row) -> str:
+def _defaults(a: Row, b: Row) -> dict[str, tuple[str, str]]:
+    """What only one side chose by itself. Where both tell the same value it does not matter who chose it."""
+    mine, theirs = _defaulted(a), _defaulted(b)
+    if mine is None or theirs is None:
+        return {}
+    names = sorted(name for name in mine ^ theirs if _matters(name, a, b))
+    sides = (", ".join(name for name in names if name in side) or "none of them" for side in (mine, theirs))
+    return {"defaults": (next(sides), next(sides))} if names else {}
+
+
+def _defaulted(row: Row) -> set[str] | None:
     told = (row.outcome.receipt or {}).get("defaulted")
-    if not isinstance(told, list):
-        return ""
-    return ", ".join(sorted(map(str, told))) or "none"
+    return set(map(str, told)) if isinstance(told, list) else None
+
+
+def _matters(name: str, a: Row, b: Row) -> bool:
+    """Whether a parameter's value in effect differs, or a side does not tell it."""
+    told = [(row.outcome.receipt or {}).get("sampling") for row in (a, b)]
+    values = [row.outcome.sampling.as_json().get(name) for row in (a, b)]
+    return values[0] != values[1] or not all(isinstance(each, dict) and name in each for each in told)
 
 
 def _state(row: Row) -> str:

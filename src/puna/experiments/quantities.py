@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from puna.errors import InputError, unknown
 from puna.experiments.compare import (
@@ -14,7 +15,7 @@ from puna.experiments.compare import (
     diversity_comparisons,
     summaries,
 )
-from puna.experiments.measures import Measure, measures_of
+from puna.experiments.measures import MEASURES, Measure, measures_of
 from puna.experiments.plan import Check
 from puna.experiments.rows import Row
 
@@ -25,10 +26,10 @@ def quantities(names: Iterable[str], checks: Iterable[Check], rows: Sequence[Row
     Raises:
         InputError: an unknown name; one that needs log-probabilities, of rows without any.
     """
-    checks = tuple(checks)
-    known = {DIVERSITY.name: DIVERSITY, **measures_of(checks)}
+    scores = _scores(tuple(checks))
+    known = {DIVERSITY.name: DIVERSITY, **MEASURES, **scores}
     recorded = any(row.outcome.logprobs for row in rows)
-    chosen = list(dict.fromkeys(names)) or _telling(checks, rows, recorded=recorded)
+    chosen = list(dict.fromkeys(names)) or _telling(scores, rows, recorded=recorded)
     for name in chosen:
         if name not in known:
             raise InputError(unknown("measure", name, known))
@@ -72,7 +73,19 @@ def p_value(p: float | None) -> str:
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
-def _telling(checks: Iterable[Check], rows: Sequence[Row], *, recorded: bool) -> list[str]:
+def _scores(checks: Iterable[Check]) -> Mapping[str, Measure]:
+    """Declared scores by name. One that is called like a measure, as older stores may have it, is told apart from it."""
+    checks = tuple(checks)
+    measures, found = measures_of(checks), dict[str, Measure]()
+    for check in checks:
+        name = check.name
+        while name in found or name == DIVERSITY.name or name in MEASURES:
+            name += " (score)"
+        found[name] = replace(measures[check.name], name=name)
+    return found
+
+
+def _telling(scores: Iterable[str], rows: Sequence[Row], *, recorded: bool) -> list[str]:
     repeated = any(row.repeat for row in rows)
     named: list[tuple[str, Callable[[], bool]]] = [
         (DIVERSITY.name, lambda: repeated),
@@ -80,4 +93,4 @@ def _telling(checks: Iterable[Check], rows: Sequence[Row], *, recorded: bool) ->
         ("tokens", lambda: any(row.outcome.usage for row in rows)),
         ("words", lambda: not any(row.outcome.usage for row in rows)),
     ]
-    return [name for name, there in named if there()] + [check.name for check in checks]
+    return [name for name, there in named if there()] + list(scores)

@@ -11,12 +11,16 @@ from puna.errors import InputError
 from puna.experiments.compare import Comparison, Summary
 from puna.experiments.curves import MOST_LEVELS, varied
 from puna.experiments.factors import factor, levels
+from puna.experiments.labels import counted
 from puna.experiments.measures import Measure
 from puna.experiments.parity import Parity, between_runs, between_targets
 from puna.experiments.quantities import compared, quantities, summed
 from puna.experiments.rows import Distribution, Likelihood, Row
 from puna.experiments.runs import RunInfo
 from puna.experiments.store import Store
+
+MOST_REASONS = 8
+"""Reasons of failures that are told; ``as_json`` has all."""
 
 UNMATCHED = "These levels were not all asked the same, so their means differ by what else was set, too; the comparisons hold that equal."
 
@@ -39,6 +43,24 @@ class Part:
         """The differences that are, the largest effects first."""
         found = [each for each in self.comparisons if each.significant]
         return tuple(sorted(found, key=lambda each: -abs(each.difference.estimate if each.difference else 0.0)))
+
+    @property
+    def testable(self) -> tuple[Comparison, ...]:
+        """The comparisons that have a pair with a value on both sides."""
+        return tuple(each for each in self.comparisons if each.pairs)
+
+    @property
+    def verdict(self) -> str:
+        """How many of these differences are real, as a sentence; empty where none can be tested."""
+        found, total = len(self.significant), len(self.testable)
+        return f"{found} of {total} differences {'is' if found == 1 else 'are'} significant" if total else ""
+
+    @property
+    def untestable(self) -> str:
+        """How many have none, as a sentence; empty where all have."""
+        n = len(self.comparisons) - len(self.testable)
+        what = "a value" if any(each.undefined for each in self.summaries) else "an answer"
+        return f"{n} not comparable: no pair has {what} on both sides" if n else ""
 
     @property
     def open(self) -> tuple[Comparison, ...]:
@@ -89,6 +111,13 @@ class Report:
             same: object = row.output if row.ok else (row.repeat,)
             cells.setdefault(row.cell.index, {}).setdefault(same, []).append(row)
         return {index: tuple(Answer(tuple(rows)) for rows in found.values()) for index, found in cells.items()}
+
+    def reasons(self) -> tuple[str, ...]:
+        """Why trials failed, the most frequent first, each with how often; of many the first ones, and how many others there are."""
+        told = [f"{count} x {reason}" for reason, count in self.failures[:MOST_REASONS]]
+        rest = self.failures[MOST_REASONS:]
+        more = f"and {counted(len(rest), 'other reason')}, of {counted(sum(n for _, n in rest), 'trial')}"
+        return (*told, more) if rest else tuple(told)
 
     def answerers(self) -> tuple[str, ...]:
         """What answered, one sentence per target: model, file, engine, and whether its answers can be had again."""
@@ -218,7 +247,8 @@ def _part(part: Part) -> dict[str, Any]:
 def _parity(parity: Parity) -> dict[str, Any]:
     return {
         "a": parity.a, "b": parity.b, "trials": len(parity.twins), "same_output": parity.same, "only_a": parity.only_a,
-        "only_b": parity.only_b, "differs": dict(parity.counts),
+        "only_b": parity.only_b,
+        "unanswered": parity.unanswered, "differs": dict(parity.counts),
         "trials_that_differ": [
             {
                 "prompt": twin.a.cell.prompt, "case": twin.a.cell.case, "system": twin.a.cell.system, "format": twin.a.cell.format,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from html import escape
 
 from puna.experiments.compare import Comparison
 from puna.experiments.curves import readable
 from puna.experiments.diffing import changes
-from puna.experiments.parity import ASPECTS, Parity, Twin
+from puna.experiments.labels import counted, labeller, named
+from puna.experiments.parity import ASPECTS, NOTHING_DIFFERS, Parity, Twin
 from puna.experiments.plan import Cell
 from puna.experiments.quantities import number, p_value
 from puna.experiments.report import UNMATCHED, Answer, Part, Report
@@ -54,9 +55,9 @@ def run(report: Report) -> str:
     facts = [
         ("State", info.state),
         ("Trials", counts + (f", {info.reused} taken from other runs" if info.reused else "")),
-        ("Cells", f"{info.cells}, {len(info.seeds)} seeds: {', '.join(map(str, info.seeds[:12]))}{', ...' if len(info.seeds) > 12 else ''}"),
+        ("Cells", f"{info.cells}, {counted(len(info.seeds), 'seed')}: {', '.join(map(str, info.seeds[:12]))}{', ...' if len(info.seeds) > 12 else ''}"),
         *(("Answered by", told) for told in report.answerers()),
-        *(("Failed", f"{times} \u00d7 {reason}") for reason, times in report.failures),
+        *(("Failed", reason) for reason in report.reasons()),
     ]  # fmt: skip
     lines = "".join(f"<dt>{shown(name)}</dt><dd>{shown(value)}</dd>" for name, value in facts)
     return f'<dl class="panel">{lines}</dl>'
@@ -72,8 +73,9 @@ def measures(report: Report) -> str:
 def likelihoods(report: Report) -> str:
     """How likely the declared continuations are."""
     cells = {row.cell.index: row.cell for row in report.rows}
+    label = labeller(cells.values())
     lines = [
-        (_words(cells[each.cell]) if each.cell in cells else str(each.cell), each.name, each.text, number(each.logprob),
+        (label(cells[each.cell]) if each.cell in cells else str(each.cell), each.name, each.text, number(each.logprob),
          number(each.logprob / max(1, len(each.tokens))), str(len(each.tokens)))
         for each in report.likelihoods
     ]  # fmt: skip
@@ -85,14 +87,27 @@ def likelihoods(report: Report) -> str:
 
 def parities(report: Report) -> str:
     """Where two sides part, with both outputs."""
-    return "".join(_parity(each) for each in report.parities)
+    return "".join(_parity(each, parity_labels(report, each)) for each in report.parities)
+
+
+def parity_labels(report: Report, parity: Parity) -> Callable[[Cell], str]:
+    """Labels of trials that are set side by side: the target goes without saying where a side has one."""
+    targets = {twin.a.cell.target for twin in parity.twins}
+    cells = {row.cell.index: row.cell for row in report.rows}
+    return labeller(cells.values(), but=("target",) if len(targets) == 1 else ())
 
 
 def outputs(report: Report) -> str:
     """Every output, by cell, with what filters them."""
     answers = report.answers()
     cells = {row.cell.index: row.cell for row in report.rows}
-    shown_cells = "".join(_cell(report, cells[index], found) for index, found in answers.items())
+    label = labeller(cells.values())
+    several = {
+        name for name in ("system", "format", "target") if len({getattr(cell, name) for cell in cells.values()}) > 1
+    }
+    shown_cells = "".join(
+        _cell(report, cells[index], found, label(cells[index]), several) for index, found in answers.items()
+    )
     return _filters(list(cells.values()), len(report.rows)) + shown_cells
 
 
@@ -136,7 +151,7 @@ def _comparisons(part: Part) -> str:
     lines = [
         _comparison(each) for each in (*part.significant, *(each for each in part.comparisons if not each.significant))
     ]
-    summary = f"{len(part.significant)} of {len(part.comparisons)} differences are significant"
+    summary = "; ".join(filter(None, (part.verdict, part.untestable)))
     told = "Paired permutation tests; Holm\u2019s correction over all of this table at 0.05. Repeats needed: to see a difference of this size with power 0.8. Least to be seen: the smallest true difference that these pairs show with that power."
     return (
         f'<details><summary>{summary}</summary><p class="dim">{told}</p>{table(header, lines, f"Differences in {part.measure.name}", range(2, 12))}</details>'
@@ -165,32 +180,32 @@ def _known(value: float | None) -> str:
     return "\u2013" if value is None else number(value)
 
 
-def _parity(parity: Parity) -> str:
+def _parity(parity: Parity, label: Callable[[Cell], str]) -> str:
     total = len(parity.twins)
-    only = "".join(
-        f" {n} trials are only of {name}." for n, name in ((parity.only_a, parity.a), (parity.only_b, parity.b)) if n
-    )
+    only = "".join(f" {told}." for told in parity.left_out())
     lines = [(aspect, str(n), str(total), ASPECTS[aspect]) for aspect, n in parity.counts.items()]
     counts = (
         table(("what differs", "trials", "of", "meaning"), lines, f"{parity.a} against {parity.b}", (1, 2))
         if lines
-        else "<p>Nothing differs.</p>"
+        else f"<p>{NOTHING_DIFFERS.capitalize()}.</p>"
+        if total > parity.unanswered
+        else ""
     )
-    apart = [twin for twin in parity.twins if not twin.same]
-    twins = "".join(_twin(twin) for twin in apart[:_MOST_TWINS])
+    apart = parity.apart
+    twins = "".join(_twin(twin, label(twin.a.cell)) for twin in apart[:_MOST_TWINS])
     more = f" The first {_MOST_TWINS} of {len(apart)} are shown." if len(apart) > _MOST_TWINS else ""
     details = f'<details><summary>Outputs that differ ({len(apart)})</summary><p class="dim">Struck: only {shown(parity.a)}; underlined: only {shown(parity.b)}.{more}</p><ol>{twins}</ol></details>' if apart else ""  # fmt: skip
     return (
-        f'<div class="panel cell"><h3>{shown(parity.a)} against {shown(parity.b)}</h3><p>{parity.same} of {total} answers are equal.{shown(only)}</p>'
+        f'<div class="panel cell"><h3>{shown(parity.a)} against {shown(parity.b)}</h3><p>{shown(parity.verdict)}.{shown(only)}</p>'
         f"{counts}{details}</div>"
     )
 
 
-def _twin(twin: Twin) -> str:
+def _twin(twin: Twin, label: str) -> str:
     where = [f"character {twin.character}"] if twin.character is not None else []
     where += [f"token {twin.token}"] if twin.token is not None else []
     others = "; ".join(f"{name}: {a} / {b}" for name, (a, b) in twin.differs.items() if name != "output")
-    head = f"{_words(twin.a.cell)}, seed {twin.a.seed}. First difference: {' and '.join(where) or 'one side has no answer'}. {others}"
+    head = f"{label}, seed {twin.a.seed}. First difference: {' and '.join(where) or 'one side has no answer'}. {others}"
     tags = {"same": "{}", "gone": "<del>{}</del>", "new": "<ins>{}</ins>"}
     text = "".join(tags[piece.kind].format(shown(piece.text)) for piece in changes(twin.a.output, twin.b.output))
     return f'<li class="answer"><div class="head"><span>{shown(head)}</span></div><pre dir="auto">{text}</pre></li>'
@@ -213,35 +228,27 @@ def _filters(cells: Sequence[Cell], rows: int) -> str:
     )  # fmt: skip
 
 
-def _cell(report: Report, cell: Cell, answers: Sequence[Answer]) -> str:
+def _cell(report: Report, cell: Cell, answers: Sequence[Answer], label: str, several: Collection[str]) -> str:
     data = "".join(f' data-{name}="{shown(getattr(cell, name))}"' for name in FACTORS)
     rows = [row for answer in answers for row in answer.rows]
-    setting = " \u00b7 ".join(filter(None, (cell.variant, _if_many(report, cell, "system"), _if_many(report, cell, "format"), _if_many(report, cell, "target"))))  # fmt: skip
+    names = (name for name in ("system", "format", "target") if name in several)
+    setting = " \u00b7 ".join(filter(None, (cell.variant, *(named(name, getattr(cell, name)) for name in names))))
     unit = ", ".join(filter(None, (cell.prompt, cell.case)))
-    trials = f"{len(rows)} trial{'s' if len(rows) > 1 else ''}"
-    alike = (
-        f"{trials}, {len(answers)} distinct output{'s' if len(answers) > 1 else ''}"
-        if len(answers) < len(rows)
-        else trials
-    )
-    several = sum(answer.ok for answer in answers) > 1
-    items = "".join(_answer(answer, compare=several) for answer in answers)
+    trials = counted(len(rows), "trial")
+    alike = f"{trials}, {counted(len(answers), 'distinct output')}" if len(answers) < len(rows) else trials
+    comparable = sum(answer.ok for answer in answers) > 1
+    items = "".join(_answer(answer, compare=comparable) for answer in answers)
     return (
-        f'<article class="cell"{data} aria-label="{shown(f"{unit}, {cell.variant}")}"><div class="panel"><h3>{shown(unit)}</h3>'
+        f'<article class="cell"{data} aria-label="{shown(label)}"><div class="panel"><h3>{shown(unit)}</h3>'
         f'<p class="dim">{shown(setting)} \u00b7 {alike}</p>{_prompts(report, rows)}<ol>{items}</ol></div></article>'
     )
-
-
-def _if_many(report: Report, cell: Cell, name: str) -> str:
-    several = len({getattr(row.cell, name) for row in report.rows}) > 1
-    return f"{name} {getattr(cell, name)}" if several else ""
 
 
 def _prompts(report: Report, rows: Sequence[Row]) -> str:
     found = ""
     for sha, tokens in {row.prompt_sha256: row.prompt_tokens for row in rows}.items():
         if sha is not None and sha in report.prompts:
-            size = f", {tokens} tokens" if tokens else ""
+            size = f", {counted(tokens, 'token')}" if tokens else ""
             found += (
                 f"<details><summary>The exact prompt{size}</summary>"
                 f'<pre class="prompt" title="SHA-256 {sha}">{shown(report.prompts[sha])}</pre></details>'
@@ -274,14 +281,10 @@ def _facts(seeds: str, row: Row) -> str:
     outcome = row.outcome
     told = [seeds]
     if outcome.usage:
-        told.append(f"{outcome.usage.output} tokens")
+        told.append(counted(outcome.usage.output, "token"))
     if outcome.finish:
         told.append(f"ended by {outcome.finish}")
     told.append(f"{outcome.seconds:.2f} s")
     if outcome.attempts > 1:
         told.append(f"{outcome.attempts} attempts")
     return ", ".join(told)
-
-
-def _words(cell: Cell) -> str:
-    return ", ".join(filter(None, (cell.prompt, cell.case, cell.variant)))
