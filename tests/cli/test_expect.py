@@ -12,8 +12,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from puna.cli import main
+from puna.cli.verdicts import as_json
+from puna.experiments.plan import Plan
+from puna.experiments.stats import Interval
 from puna.experiments.store import Store
 from puna.experiments.suite import BUILTINS, builtin
+from puna.experiments.verdicts import Result, Verdict
 
 EXPECT = [sys.executable, "-m", "puna.cli", "expect"]
 SCRIPTED = ("--engine", "scripted")
@@ -133,7 +137,7 @@ def test_fewer_repeats_and_nothing_left_behind(expect, file, tmp_path, monkeypat
     ("arguments", "part"),
     [
         ((), "either a file or --builtin NAME"),
-        (("echo.toml", "--builtin", "workshop"), "either a file or --builtin NAME"),
+        (("echo.toml", "--builtin", "workshop"), "but both were: echo.toml and workshop"),
         (("--builtin", "workshp"), "Did you mean 'workshop'?"),
         (("missing.toml",), "cannot read missing.toml"),
         (("echo.toml", "--jobs", "0"), "--jobs must be a whole number from 1 to 256, not 0"),
@@ -164,6 +168,48 @@ def test_a_bad_file_exits_2_and_names_the_line(expect, file):
 def test_an_endpoint_that_is_not_there_exits_3(expect, file):
     done = expect(file, "--url", "http://127.0.0.1:9", "--api", "openai")
     assert done.status == 3, (done.stdout, done.stderr)
+
+
+def test_of_an_endpoint_that_is_not_there_the_verdicts_are_errors_and_the_report_is_written(expect, file, tmp_path):
+    file.write_text(PASSES.replace("repeats = 4", "repeats = 4\nretries = 0"), encoding="utf-8")
+    report = tmp_path / "echo.xml"
+    done = expect(file, "--url", "http://127.0.0.1:9", "--api", "openai", "--junit", report)
+    assert done.status == 3
+    assert "unreachable" in done.stdout
+    root = ET.fromstring(report.read_bytes())  # noqa: S314  # it was written here
+    assert (root.get("tests"), root.get("errors")) == ("2", "2")
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_asked(expect, file):
+    done = expect(file, *SCRIPTED, "--junit", "x" * 300 + ".xml")
+    assert (done.status, done.stdout) == (2, "")
+    assert "--junit must be a file that can be written" in done.stderr
+
+
+def test_a_report_for_which_there_is_no_room_does_not_cost_the_verdicts(expect, file):
+    done = expect(file, *SCRIPTED, "--junit", "/dev/full")
+    assert done.status == 3
+    assert "2 of 3 expectations passed" in done.stdout
+    assert "the verdicts could not be written to /dev/full" in done.stderr
+
+
+def test_no_zero_has_a_sign(expect, file):
+    told = json.loads(expect(file, *SCRIPTED, "--json").stdout)
+    assert "-0.0" not in json.dumps(told)
+    assert "-0.0" not in json.dumps(
+        as_json(Plan("x", {}, (), (), ()), [Verdict(Result.PASSED, "", interval=Interval(-0.0, -0.0, 0.0))], None)
+    )
+
+
+def test_a_target_that_does_not_start_leaves_no_run(expect, file, tmp_path):
+    kept = tmp_path / "kept.db"
+    expect(file, *SCRIPTED, "--store", kept)
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"no model")
+    assert expect(file, "--model", bad, "--store", kept).status == 2
+    assert expect(file, *SCRIPTED, "--format", "nope", "--store", kept).status == 2
+    with Store.open(kept) as store:
+        assert len(store.runs()) == 1
 
 
 def test_trials_that_fail_leave_no_verdict_and_exit_3(expect, file):

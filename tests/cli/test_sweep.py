@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
+from puna.cli.sweep_progress import told
 from puna.experiments.store import Store
+from puna.experiments.sweep import Progress
 
 PUNA = [sys.executable, "-m", "puna.cli", "sweep"]
 TRACEBACK = "Traceback (most recent call last)"
@@ -80,14 +83,33 @@ def test_resume_goes_on_with_the_newest_run_of_the_experiment(folder):
     assert "all is done already" in again.stdout
     assert f"going on with run {newest(folder, 's.db')[0].id}: 18 answers are there" in again.stdout
     more = puna(folder, "story.toml", "--engine", "scripted", "--store", "s.db", "--resume", "--repeats", "4")
+    assert re.search(r"^  to do +6 answers to 2 prompts", more.stdout, re.MULTILINE)
+    assert "  18 answers are taken from other runs\n" in more.stdout
     assert re.search(r"24 answers, 18 of them from other runs", more.stdout)
+
+
+@pytest.mark.parametrize("api", ["openai", "sagemaker"])
+def test_of_a_server_that_is_not_there_every_trial_is_a_row(folder, api):
+    (folder / "once.toml").write_text("retries = 0\n" + STORY.format(repeats=1))
+    done = puna(folder, "once.toml", "--url", "http://127.0.0.1:9", "--api", api)
+    assert done.returncode == 1
+    run, rows = newest(folder)
+    assert (run.state, len(rows)) == ("complete", 6)
+    assert {row.outcome.failure for row in rows} == {"unreachable"}
+    assert "does not answer" in rows[0].outcome.reason
+
+
+def test_stop_texts_are_shown_as_a_file_has_them(folder):
+    (folder / "stops.toml").write_text(STORY.format(repeats=1) + 'stop = ["a", "\\n"]\n')
+    done = puna(folder, "stops.toml", "--engine", "scripted", "--dry-run")
+    assert 'stop=["a", "\\n"]' in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
         ((), "either a file or --builtin"),
-        (("story.toml", "--builtin", "x"), "either a file or --builtin"),
+        (("story.toml", "--builtin", "x"), "both were: story.toml and x"),
         (("--builtin", "hyperparametres"), "Did you mean 'hyperparameters'"),
         (("none.toml",), "none.toml"),
         (("story.toml", "--jobs", "0"), "--jobs must be a whole number from 1 to 256, not 0"),
@@ -147,15 +169,27 @@ def test_interrupted_it_keeps_all_that_was_done_and_goes_on_later(folder, number
     assert "--resume" in out
 
 
-def test_interrupted_twice_it_ends_at_once(folder):
+@pytest.mark.parametrize("times", [2, 4, 7])
+def test_interrupted_twice_or_more_it_ends_at_once_and_says_what_was_kept(folder, times):
     process = begun(folder)
-    for _ in range(2):
+    for _ in range(times):
         process.send_signal(signal.SIGINT)
         time.sleep(0.05)  # two signals of a kind at one moment are one
-    _, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert TRACEBACK not in err
-    assert newest(folder)[0].state == "interrupted"
+    run, rows = newest(folder)
+    assert run.state == "interrupted"
+    dropped = (
+        f"what was under way was dropped; run {run.id} has {len(rows)} of 18000 answers; the same command with --resume"
+    )
+    assert dropped in err or f"run {run.id}: {len(rows)} answers" in out  # the latter where the first one was enough
+
+
+def test_once_it_is_to_end_no_time_is_told_but_what_is_finished():
+    was = Progress(100, phase="answers", done=10, seconds=5.0, running=3)
+    assert told(was).endswith("left")
+    assert told(replace(was, stopping=True)) == "10 of 100 done, finishing 3"
 
 
 def test_killed_it_goes_on_later(folder):

@@ -341,3 +341,19 @@ def test_where_there_is_no_file_the_key_is_told():
         Experiment.of({"prompts": "Hi", "repeats": "many"}, where="mine")
     with pytest.raises(TypeError):
         Experiment(prompt="Hi")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", ["tokens", "diversity", "abstains"])
+def test_no_score_hides_a_measure(tmp_path, name):
+    path = tmp_path / "x.toml"
+    path.write_text(f'prompts = ["x"]\n[[scores]]\nname = "{name}"\ncontains = "x"\n', encoding="utf-8")
+    with pytest.raises(InputError, match=rf"line 3: scores\[0\] is named '{name}' like a measure"):
+        Experiment.read(path)
+
+
+def test_a_score_that_is_a_measure_may_have_its_name_and_its_opposite_has_another():
+    names = [
+        check.name
+        for check in Experiment(name="x", prompts="x", scores=[{"abstains": True}, {"abstains": False}]).plan().checks
+    ]
+    assert names == ["abstains", "abstains false"]

@@ -70,3 +70,10 @@ def test_what_is_wrong_is_raised_where_it_was_called(tmp_path):
     bad = replace(HERE, settings={"engine": "scripted", "format": "nope"})
     with pytest.raises(InputError, match="nope"):
         sweep(plan(cell(0), targets=(bad,)), tmp_path / "runs.db")
+    with Store.open(tmp_path / "runs.db") as store:
+        assert store.runs() == ()  # it would hide the run before it
+
+
+def test_a_file_is_to_be_read_first(tmp_path):
+    with pytest.raises(InputError, match=r"not str; use puna.Experiment.read"):
+        sweep("story.toml", tmp_path / "runs.db")

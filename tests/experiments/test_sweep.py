@@ -286,6 +286,19 @@ def test_a_server_that_is_not_there(store):
     assert [row.outcome.failure for row in store.rows(done.run)] == [Failure.UNREACHABLE] * 2
 
 
+def test_a_server_that_is_not_there_leaves_the_other_targets(store):
+    dead = Target("dead", "openai", url="http://127.0.0.1:9")
+    made = plan(cell(0, target="dead"), cell(1), targets=(dead, HERE), retries=0)
+    done = carried_out(store, made)
+    rows = store.rows(done.run)
+    assert [(row.cell.target, row.outcome.failure) for row in rows] == [
+        *[("dead", Failure.UNREACHABLE)] * 2,
+        *[("here", None)] * 2,
+    ]
+    assert (done.complete, done.progress.failed, store.run(done.run).state) == (True, 2, "complete")
+    assert [row.seed for row in rows] == [row.outcome.sampling.seed for row in rows]
+
+
 @pytest.mark.model
 def test_on_the_model_a_prompt_is_evaluated_once_and_answers_are_those_of_each_alone(store, model_home):
     text = "Tell a story about a llama on a long road. " * 12

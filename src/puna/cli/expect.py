@@ -9,7 +9,6 @@ Examples: puna expect --builtin workshop
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 import tempfile
@@ -18,22 +17,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from puna.cli.interrupts import interruptible
-from puna.cli.progress import on_terminal
-from puna.cli.sweep import MOST_JOBS
-from puna.cli.sweep_progress import shown
+from puna.cli.sweep import MOST_JOBS, DroppedError, carry_out, find_targets, refuse_names
 from puna.cli.targets import add_targets, targets_of
-from puna.errors import InputError
+from puna.errors import InputError, PunaError
 from puna.experiments.expectations import PromptTest
 from puna.experiments.plan import Plan
-from puna.experiments.running import begun
+from puna.experiments.running import started
 from puna.experiments.store import Store
 from puna.experiments.suite import BUILTINS, Suite, builtin
-from puna.experiments.sweep import JOBS, Summary, sweep
-from puna.experiments.targets import find
+from puna.experiments.sweep import JOBS, Summary
 
 if TYPE_CHECKING:
     from puna.experiments.verdicts import Verdict
+
+
+WARNING = "without all answers there are no verdicts; Ctrl-C again ends it at once"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -62,8 +60,11 @@ def run(args: argparse.Namespace) -> int:
     _refuse_bad(args)
     plan, tests = _planned(args)
     with _store(args.store) as store:
-        run_id = begun(plan, store, resume=args.resume)
-        summary = _asked(plan, store, run_id, args)
+        try:
+            with started(plan, store, resume=args.resume) as run_id:
+                summary = carry_out(plan, store, run_id, args, WARNING)
+        except DroppedError as dropped:
+            return _dropped(dropped, args.store)
         if not summary.complete:
             return _interrupted(summary, args.store)
         found = tuple(
@@ -80,14 +81,29 @@ def run(args: argparse.Namespace) -> int:
 
 def _refuse_bad(args: argparse.Namespace) -> None:
     """What would otherwise be found out only after all answers."""
-    if (args.file is None) == (args.builtin is None):
-        raise InputError("tests must be named, either a file or --builtin NAME; see puna expect --help")
+    refuse_names(args, "tests", "expect")
     if not 1 <= args.jobs <= MOST_JOBS:
         raise InputError(f"--jobs must be a whole number from 1 to {MOST_JOBS}, not {args.jobs}")
     if args.resume and args.store is None:
         raise InputError("--resume goes on with a run that was kept; name its store: --store FILE")
-    if args.junit is not None and (args.junit.is_dir() or not args.junit.absolute().parent.is_dir()):
-        raise InputError(f"--junit must be a file in a folder that exists, not {args.junit}")
+    if args.junit is not None:
+        _refuse_unwritable(args.junit)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """A file that cannot be written. What is no plain file, as a pipe, is left alone: its reader would see it closed."""
+    try:
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise InputError(f"--junit must be a file in a folder that exists, not {path}")
+        there = path.exists()
+        if not there or path.is_file():
+            path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise InputError(
+            f"--junit must be a file that can be written, but {path} cannot: {error.strerror or error}; name another one"
+        ) from None
 
 
 def _planned(args: argparse.Namespace) -> tuple[Plan, tuple[PromptTest, ...]]:
@@ -95,10 +111,10 @@ def _planned(args: argparse.Namespace) -> tuple[Plan, tuple[PromptTest, ...]]:
     suite = Suite.read(args.file) if args.file else builtin(args.builtin)
     plan, tests = suite.plan(repeats=args.repeats)
     targets = targets_of(args, plan.targets)
-    with on_terminal() as progress:
-        for target in targets:  # a missing model is pulled in the main thread, where Ctrl-C ends it at once
-            find(target, args.jobs, progress)
-    return (plan, tests) if targets == plan.targets else suite.plan(repeats=args.repeats, targets=targets)
+    if targets != plan.targets:
+        plan, tests = suite.plan(repeats=args.repeats, targets=targets)
+    find_targets(plan, args.jobs)  # what is wrong with one is said before there is a run
+    return plan, tests
 
 
 @contextmanager
@@ -112,18 +128,6 @@ def _store(path: Path | None) -> Iterator[Store]:
         yield store
 
 
-def _asked(plan: Plan, store: Store, run_id: str, args: argparse.Namespace) -> Summary:
-    """All answers."""
-    with shown() as tell:
-
-        async def work(stop: asyncio.Event) -> Summary:
-            return await sweep(plan, store, run_id, jobs=args.jobs, tell=tell, stop=stop, reuse=args.resume)
-
-        return asyncio.run(
-            interruptible(work, "without all answers there are no verdicts; Ctrl-C again ends it at once")
-        )
-
-
 def _interrupted(summary: Summary, store: Path | None) -> int:
     kept = f"; what there is was kept, and --store {store} --resume goes on" if store else ""
     done = summary.before + summary.progress.done
@@ -131,17 +135,32 @@ def _interrupted(summary: Summary, store: Path | None) -> int:
     return 130
 
 
+def _dropped(dropped: DroppedError, store: Path | None) -> int:
+    where = f"; --store {store} --resume goes on" if store else "; without --store no answers are kept"
+    print(f"puna: {dropped if store else 'interrupted'}{where}", file=sys.stderr)
+    return 130
+
+
 def _tell(plan: Plan, found: Sequence[Verdict], run_id: str, args: argparse.Namespace) -> None:
     """The verdicts, in each of the ways that were asked for."""
     from puna.cli.verdicts import as_json, show
 
-    if args.junit is not None:
-        from puna.experiments.junit import junit
-
-        args.junit.write_bytes(junit(plan.name, found))
     if args.json:
         print(json.dumps(as_json(plan, found, None if args.store is None else run_id), indent=2))
-        return
-    show(plan, found)
-    if args.store is not None:
-        print(f"puna report {args.store} --run {run_id}")
+    else:
+        show(plan, found)
+        if args.store is not None:
+            print(f"puna report {args.store} --run {run_id}")
+    if args.junit is not None:
+        _write(args.junit, plan, found)
+
+
+def _write(path: Path, plan: Plan, found: Sequence[Verdict]) -> None:
+    from puna.experiments.junit import junit
+
+    try:
+        path.write_bytes(junit(plan.name, found))
+    except OSError as error:
+        raise PunaError(
+            f"the verdicts could not be written to {path}: {error.strerror or error}; make room, or name another file"
+        ) from error

@@ -10,20 +10,37 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 async def interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]], warning: str) -> T:
-    """What the work gives. It gets an event that SIGINT or SIGTERM sets; a second signal cancels it. warning: said at the first one."""
+    """What the work gives. It gets an event that SIGINT or SIGTERM sets; a second signal cancels it. warning: said at the first one.
+
+    Once there was a signal, further ones do nothing, also when the work is over: the process is about to end, and says how.
+
+    Raises:
+        asyncio.CancelledError: there was a second signal.
+    """
     stop = asyncio.Event()
     task = asyncio.ensure_future(work(stop))
+    cancelled = False
 
     def on_signal() -> None:
-        if stop.is_set():
-            task.cancel()
-        else:
+        nonlocal cancelled
+        if not stop.is_set():
             print(f"puna: {warning}", file=sys.stderr, flush=True)
+        elif not cancelled:
+            cancelled = True  # once: another one would break off what the first one ends
+            task.cancel()
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
-    return await task
+    try:
+        return await task
+    finally:
+        if stop.is_set():
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)

@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
-import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+from puna.cli.interrupts import interruptible
 from puna.cli.progress import on_terminal
-from puna.cli.sweep_plan import lines_of
+from puna.cli.sweep_plan import count, lines_of
 from puna.cli.sweep_progress import duration, shown
 from puna.cli.targets import add_targets, targets_of
 from puna.errors import InputError
@@ -26,9 +26,10 @@ from puna.experiments.estimate import overview
 from puna.experiments.experiment import Experiment
 from puna.experiments.lengths import window
 from puna.experiments.plan import Plan
-from puna.experiments.running import begun, unfinished
+from puna.experiments.reuse import reusable
+from puna.experiments.running import started, unfinished
 from puna.experiments.store import Store
-from puna.experiments.sweep import JOBS, Summary, Tell, sweep
+from puna.experiments.sweep import JOBS, Summary, sweep
 from puna.experiments.targets import Found, find
 
 MOST_JOBS = 256
@@ -62,20 +63,38 @@ def run(args: argparse.Namespace) -> int:
         return 0
     with Store.open(args.store) as store:
         print_plan(plan, targets, store, args)
-        run_id = begun(plan, store, resume=args.resume)
-        with shown() as tell:
-            summary = asyncio.run(_with_signals(plan, store, run_id, args, tell))
+        try:
+            with started(plan, store, resume=args.resume) as run_id:
+                summary = carry_out(
+                    plan, store, run_id, args, "what is under way is finished first; Ctrl-C again drops it"
+                )
+        except DroppedError as dropped:
+            print(f"puna: {dropped}; the same command with --resume does what is missing", file=sys.stderr)
+            return 130
     return sum_up(summary, args.store)
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
     """The plan of the file, as the options change it."""
-    if (args.file is None) == (args.builtin is None):
-        raise InputError("an experiment must be named, either a file or --builtin NAME; see puna sweep --help")
+    refuse_names(args, "an experiment", "sweep")
     experiment = Experiment.read(Path(args.file)) if args.file else _builtin(args.builtin)
     plan = experiment.plan(repeats=args.repeats)
     targets = targets_of(args, plan.targets)
     return plan if targets == plan.targets else experiment.plan(repeats=args.repeats, targets=targets)
+
+
+def refuse_names(args: argparse.Namespace, what: str, verb: str) -> None:
+    """Nothing, where either a file or something built in is named.
+
+    Raises:
+        InputError: neither is, or both are.
+    """
+    if args.file is None and args.builtin is None:
+        raise InputError(f"{what} must be named, either a file or --builtin NAME; see puna {verb} --help")
+    if args.file is not None and args.builtin is not None:
+        raise InputError(
+            f"either a file or --builtin must be given, but both were: {args.file} and {args.builtin}; leave one out"
+        )
 
 
 def _builtin(name: str) -> Experiment:
@@ -98,32 +117,45 @@ def print_plan(plan: Plan, targets: list[Found], store: Store | None, args: argp
     """What will be done."""
     old = unfinished(plan, store) if store is not None and args.resume else None
     done = store.done(old) if store is not None and old is not None else set()
-    left = [trial for trial in plan.trials() if (trial.cell.index, trial.repeat) not in done]
+    missing = [trial for trial in plan.trials() if (trial.cell.index, trial.repeat) not in done]
+    taken = set()
+    if store is not None and args.resume:
+        taken = asyncio.run(reusable(plan, targets, missing, store, args.jobs, own=old))
+    left = [trial for trial in missing if (trial.cell.index, trial.repeat) not in taken]
     loads, times = asyncio.run(overview(plan, targets, left, store, args.jobs))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 120
     for line in lines_of(plan, loads, times, width):
         print(line)
     if old is not None:
         print(f"  going on with run {old}: {len(done)} answers are there")
+    if taken:
+        print(f"  {count(len(taken), 'answer')} {'is' if len(taken) == 1 else 'are'} taken from other runs")
     sys.stdout.flush()
 
 
-async def _with_signals(plan: Plan, store: Store, run_id: str, args: argparse.Namespace, tell: Tell) -> Summary:
-    """The sweep; SIGINT and SIGTERM end it once what is under way is finished, a second signal at once."""
-    stop = asyncio.Event()
-    task = asyncio.ensure_future(sweep(plan, store, run_id, jobs=args.jobs, tell=tell, stop=stop, reuse=args.resume))
+class DroppedError(Exception):
+    """A second Ctrl-C has ended a sweep at once; the sentence tells what was kept."""
 
-    def on_signal() -> None:
-        if stop.is_set():
-            task.cancel()
-        else:
-            print("puna: what is under way is finished first; Ctrl-C again drops it", file=sys.stderr, flush=True)
-        stop.set()
+    def __init__(self, run: str, kept: int, planned: int) -> None:
+        what = f"run {run} has {kept} of {planned} answers" if kept else "nothing was kept, for no answer was whole yet"
+        super().__init__(f"what was under way was dropped; {what}")
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-    return await task
+
+def carry_out(plan: Plan, store: Store, run: str, args: argparse.Namespace, warning: str) -> Summary:
+    """The sweep, its progress shown. warning: said at a first Ctrl-C.
+
+    Raises:
+        DroppedError: there was a second one.
+    """
+
+    async def work(stop: asyncio.Event) -> Summary:
+        return await sweep(plan, store, run, jobs=args.jobs, tell=tell, stop=stop, reuse=args.resume)
+
+    try:
+        with shown() as tell:
+            return asyncio.run(interruptible(work, warning))
+    except asyncio.CancelledError:
+        raise DroppedError(run, len(store.done(run)), sum(1 for _ in plan.trials())) from None
 
 
 def sum_up(summary: Summary, store: str) -> int:

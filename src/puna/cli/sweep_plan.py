@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 
 from puna.cli.sweep_progress import duration
-from puna.experiments.afterwards import is_greedy
 from puna.experiments.estimate import Estimate, Load
+from puna.experiments.factors import greedy as is_greedy
 from puna.experiments.plan import Plan
 from puna.experiments.targets import tells_logprobs
 from puna.generation import Sampling
@@ -122,4 +123,6 @@ def listed(values: Iterable[str]) -> str:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, tuple):  # stop texts
+        return f"[{', '.join(json.dumps(text, ensure_ascii=False) for text in value)}]"
     return f"{value:g}" if isinstance(value, float) else str(value)

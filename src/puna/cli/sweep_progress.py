@@ -72,6 +72,8 @@ def told(progress: Progress) -> str:
         words.append(f"{progress.failed} failed")
     if progress.tokens and progress.seconds > 0:
         words.append(f"{progress.tokens / progress.seconds:.0f} tokens/s")
+    if progress.stopping:
+        return ", ".join([*words, f"finishing {progress.running}"])
     left = time_left(progress)
     if left is not None:
         words.append(f"{duration(left)} left")

@@ -115,7 +115,14 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason or None,
         "held": verdict.held,
         "of": verdict.of,
-        "interval": None if interval is None else [interval.estimate, interval.low, interval.high],
+        "interval": None
+        if interval is None
+        else [_unsigned(end) for end in (interval.estimate, interval.low, interval.high)],
         "p": verdict.p,
         "example": row and {"prompt": row.cell.prompt, "case": row.cell.case, "seed": row.seed, "output": row.output},
     }
+
+
+def _unsigned(value: float | None) -> float | None:
+    """A zero without its sign, which says nothing."""
+    return 0.0 if value == 0 else value

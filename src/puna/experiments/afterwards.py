@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from puna.experiments import likelihood
+from puna.experiments.factors import greedy
 from puna.experiments.lengths import Asked, asked
 from puna.experiments.plan import Cell, Continuation, Record, Trial
 from puna.experiments.rows import Distribution, Likelihood, Row
 from puna.experiments.targets import Opened
-from puna.generation import Kind, Logprob, Sampling, Segment
+from puna.generation import Kind, Logprob, Segment
 from puna.messages import Role
 
 TOLD = 20
@@ -47,14 +48,9 @@ def gone_through(cells: Iterable[Cell]) -> Iterator[Cell]:
     by: dict[Asked, Cell] = {}
     for cell in cells:
         kept = by.setdefault(asked(cell), cell)
-        if is_greedy(kept.sampling) and not is_greedy(cell.sampling):
+        if greedy(kept.sampling) and not greedy(cell.sampling):
             by[asked(cell)] = cell
     return iter(by.values())
-
-
-def is_greedy(sampling: Sampling) -> bool:
-    """Whether the seed makes no difference."""
-    return sampling.temperature == 0 or sampling.top_k == 1
 
 
 async def distributions_of(here: Opened, row: Row, prompt: tuple[int, ...], top: int) -> list[Distribution]:

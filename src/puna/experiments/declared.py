@@ -9,7 +9,9 @@ from typing import TypeVar
 from puna.errors import InputError, unknown
 from puna.experiments import cases as reading
 from puna.experiments import checks, grid, prompts, targeting, template
+from puna.experiments.expectations import DIVERSITY
 from puna.experiments.file import Given, distinct
+from puna.experiments.measures import MEASURES
 from puna.experiments.plan import AUTO, Case, Check, Continuation, PromptTemplate, Record, SystemPrompt, Target, Variant
 from puna.formats.catalog import FORMATS
 from puna.generation import MAX_ALTERNATIVES, MAX_SEED
@@ -206,8 +208,22 @@ def _check(given: Given) -> Check:
         checks.refuse_bad(kind, value)
     except InputError as error:
         raise inside[kind].refused(f"{given.key}: {error}") from None
-    told = kind if isinstance(value, bool | dict) else f"{kind} {value}"
-    return Check(inside["name"].label() if "name" in inside else " ".join(told.split())[:60], kind, value)
+    return Check(_score_name(given, inside, kind, value), kind, value)
+
+
+def _score_name(given: Given, inside: dict[str, Given], kind: str, value: object) -> str:
+    told = (
+        kind
+        if value is True or isinstance(value, dict)
+        else f"{kind} {str(value).lower() if value is False else value}"
+    )
+    name = inside["name"].label() if "name" in inside else " ".join(told.split())[:60]
+    same = name == kind and value is True  # `abstains` is a measure too, and the same one
+    if name in {*MEASURES, DIVERSITY} and not same:
+        raise inside.get("name", given).refused(
+            f"{given.key} is named {name!r} like a measure that every output has, which it would hide; give it another name"
+        )
+    return name
 
 
 def _together(inside: dict[str, Given], found: Declared) -> None:

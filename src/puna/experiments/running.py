@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from puna.errors import InputError, PunaError
 from puna.experiments import sweep as core
 from puna.experiments.experiment import Experiment
 from puna.experiments.plan import Plan
@@ -31,17 +34,34 @@ def sweep(
     runs that would be the same. progress: called at every step. An interrupt drops what is under way and keeps all that was done.
 
     Raises:
-        InputError: a target cannot be used, or the store cannot be written. EngineError: a target does not start.
+        InputError: no experiment; a target cannot be used, or the store cannot be written. EngineError: an embedded target does not start.
     """
+    if not isinstance(experiment, Experiment | Plan):
+        raise InputError(
+            f"an experiment must be a puna.Experiment or its plan, not {type(experiment).__name__}; "
+            "use puna.Experiment.read(...) for a file"
+        )
     plan = experiment.plan() if isinstance(experiment, Experiment) else experiment
-    with Store.open(store) as opened:
-        run = begun(plan, opened, resume=resume)
+    with Store.open(store) as opened, started(plan, opened, resume=resume) as run:
 
         async def work() -> Summary:
             return await core.sweep(plan, opened, run, jobs=jobs, tell=progress or _untold, reuse=resume)
 
         bridge().run(work())
         return Results.of(opened, run)
+
+
+@contextmanager
+def started(plan: Plan, store: Store, *, resume: bool) -> Iterator[str]:
+    """The run as ``begun`` gives it; left by an exception it is removed if nothing is in it, for it would hide the one before it."""
+    run = begun(plan, store, resume=resume)
+    try:
+        yield run
+    except BaseException:
+        with suppress(PunaError):  # what came first is what is told
+            if not (store.rows(run) or store.likelihoods(run)):
+                store.remove(run)
+        raise
 
 
 def begun(plan: Plan, store: Store, *, resume: bool) -> str:

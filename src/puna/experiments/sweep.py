@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Literal
 
-from puna.errors import PunaError
+from puna.engines.base import EngineInfo
+from puna.errors import EngineError, PunaError
 from puna.experiments.afterwards import distributions_of, first_answers, gone_through, likelihood_of, scored
 from puna.experiments.keys import key_of
 from puna.experiments.lengths import Asked, asked, window
 from puna.experiments.plan import Cell, Continuation, Plan, Target, Trial
 from puna.experiments.rows import Outcome, State
 from puna.experiments.store import Store
-from puna.experiments.targets import Opened, find, opened
+from puna.experiments.targets import Found, Opened, find, opened
 from puna.experiments.trial import Limits, Stream, prepared, refused, tried
 from puna.turn import Turn, together
 
@@ -35,7 +37,7 @@ class Progress:
     """How far a sweep is. phase: what it does now, at ``target``; step: which one of how many, where it is not an answer.
 
     planned: trials that were missing; done, failed, reused: of these, so far. Reused ones are done too. tokens: of answers, made here.
-    seconds: spent on answers.
+    seconds: spent on answers. running: trials that are under way. stopping: no other one begins.
     """
 
     planned: int
@@ -47,6 +49,8 @@ class Progress:
     reused: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    running: int = 0
+    stopping: bool = False
 
     @property
     def left(self) -> int:
@@ -88,10 +92,10 @@ async def sweep(
     """Do what a run is still missing, and what failed in it. jobs: trials at a time. tell: hears of every step.
 
     stop: once it is set, no trial begins; those that run are finished and kept. Cancelled, they are dropped. reuse: answers of
-    other runs that have the same key are taken over.
+    other runs that have the same key are taken over. A remote target that cannot be reached makes each of its trials a failed row.
 
     Raises:
-        InputError: a target cannot be used as the plan says, or the store cannot be written. EngineError: a target does not start.
+        InputError: a target cannot be used as the plan says, or the store cannot be written. EngineError: an embedded one does not start.
     """
     with store.claim(run):
         before = await asyncio.to_thread(store.done, run)
@@ -104,6 +108,14 @@ async def sweep(
             complete = not work.progress.left
             await asyncio.to_thread(store.finish, run, "complete" if complete else "interrupted")
     return Summary(run, len(before), work.progress, complete, tuple(work.notes))
+
+
+class _LostError(Exception):
+    """A remote target could not be reached, after so many attempts."""
+
+    def __init__(self, error: EngineError, attempts: int) -> None:
+        super().__init__(str(error))
+        self.error, self.attempts = error, attempts
 
 
 Job = tuple[Trial, Turn, str, Stream]
@@ -138,7 +150,12 @@ class _Work:
         self._note(phase="starting", target=target.name)
         found = await asyncio.to_thread(find, target, self.jobs)
         found = found.with_context(await asyncio.to_thread(window, found, cells))
-        async with opened(found, {cell.format for cell in cells}, self.jobs) as here:
+        async with AsyncExitStack() as stack:
+            try:
+                here = await self._reached(stack, found, cells)
+            except _LostError as lost:
+                await self._unreached(target, trials, lost)
+                return
             self._note(phase="answers")
             await self._trials(here, trials)
             try:
@@ -146,6 +163,30 @@ class _Work:
                 await self._distributions(here, besides[1])
             except PunaError as error:
                 self.notes.append(f"{target.name}: {error}")
+
+    async def _reached(self, stack: AsyncExitStack, found: Found, cells: Sequence[Cell]) -> Opened:
+        """The target, open until the stack ends; a remote one is tried as often as a trial."""
+        for attempt in count(1):
+            try:
+                return await stack.enter_async_context(opened(found, {cell.format for cell in cells}, self.jobs))
+            except EngineError as error:
+                if found.target.api == "embedded":
+                    raise
+                if await self.limits.over(attempt, error, remote=True):
+                    raise _LostError(error, attempt) from error
+        raise AssertionError  # count() has no end
+
+    async def _unreached(self, target: Target, trials: Sequence[Trial], lost: _LostError) -> None:
+        """Every trial as a row that says why there is no answer; none where the sweep was to stop meanwhile."""
+        if self.stop.is_set():
+            return
+        self._note(phase="answers")
+        self.notes.append(f"{target.name}: {lost.error}")
+        name = target.model if target.api == "openai" else target.endpoint
+        info = EngineInfo(name or "", target.url or "", context=0, slots=0)
+        for trial in trials:
+            outcome = refused(lost.error, replace(trial.cell.sampling, seed=trial.seed), info)
+            await self._keep(trial, replace(outcome, attempts=lost.attempts), "")
 
     def _besides(self, cells: Sequence[Cell]) -> tuple[list[tuple[Cell, Continuation]], list[Cell]]:
         """The continuations and the answers that are still to be scored."""
@@ -194,8 +235,12 @@ class _Work:
             if job is None:
                 return
             trial, turn, key, stream = job
-            outcome = await tried(turn, stream, self.limits, model_sha256=here.found.model_sha256, hear=self._hear)
-            await self._keep(trial, outcome, key)
+            self._note(running=self.progress.running + 1)
+            try:
+                outcome = await tried(turn, stream, self.limits, model_sha256=here.found.model_sha256, hear=self._hear)
+                await self._keep(trial, outcome, key)
+            finally:
+                self._note(running=self.progress.running - 1)
 
     async def _jobs(self, here: Opened, trials: Sequence[Trial]) -> AsyncGenerator[Job, None]:
         """Prepared trials, those with the same prompt side by side."""
@@ -254,6 +299,7 @@ class _Work:
             changed.setdefault("step", None)
         seconds = was.seconds + (now - self.last if was.phase == "answers" else 0.0)
         self.last = now
+        changed["stopping"] = self.stop.is_set()
         self.progress = replace(was, seconds=seconds, **changed)  # type: ignore[arg-type]  # as its callers name them
         self.tell(self.progress)
 
