@@ -22,6 +22,10 @@ ENDED = {
 }
 
 
+def as_models(*entries):
+    return whole(200, {"data": list(entries)})
+
+
 def said(text=None, finish=None, **more):
     return {
         "id": "c-1",
@@ -67,6 +71,19 @@ def test_messages_go_to_chat_completions_and_every_parameter_is_told():
         "temperature": 0, "top_p": 0.9, "top_k": 50, "min_p": 0, "max_tokens": 200, "seed": 3, "stop": ["\n"],
         "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("same", [{"owned_by": "puna"}, {"owned_by": "vllm", "root": "meta/llama"}])
+def test_of_one_model_by_several_names_the_first_is_taken(same):
+    listed = as_models({"id": "llama-2-7b", **same}, {"id": "scripted", **same})
+    _, server = asked(listed, ANSWER)
+    assert server.asked[1][1]["model"] == "llama-2-7b"
+
+
+def test_of_several_models_one_must_be_named_and_it_is_told_how():
+    listed = as_models({"id": "a", "root": "a", "owned_by": "vllm"}, {"id": "b", "root": "a-lora", "owned_by": "vllm"})
+    with pytest.raises(InputError, match=r"by --model NAME, or by model = NAME in \[\[targets\]\]: a, b"):
+        asked(listed, ANSWER)
 
 
 def test_a_text_goes_to_completions_as_it_is():
@@ -172,7 +189,7 @@ def test_what_goes_wrong_is_said(answer, kind, part):
     ("models", "kind", "part"),
     [
         (whole(200, {"data": []}), EndpointError, "has no model"),
-        (whole(200, {"data": [{"id": "a"}, {"id": "b"}]}), InputError, "must be named: a, b"),
+        (whole(200, {"data": [{"id": "a"}, {"id": "b"}]}), InputError, "must be named, by .*: a, b"),
         (whole(200, {"models": 1}), EndpointError, "is it such a server"),
         (whole(401, {"error": {"message": "no key"}}), RefusedError, r"\(401\): no key"),
     ],

@@ -4,6 +4,7 @@ import pytest
 
 from puna.errors import InputError
 from puna.experiments import cases
+from puna.experiments.experiment import Experiment
 from puna.experiments.file import Given, Source
 from puna.experiments.plan import Case
 
@@ -82,7 +83,7 @@ def test_the_same_cases_in_each_kind_of_file(tmp_path, name, data):
         ("c.jsonl", '{"a": 1}\n{"b": 1}\n', "c.jsonl, line 2: its keys are b, but those of the first case are a"),
         ("c.jsonl", '{"a": [1]}\n', r"c.jsonl, line 1: 'a' must be a text or a number, not \[1\]"),
         ("c.jsonl", '{"a": "\\ud800"}\n', "c.jsonl, line 1: 'a' must be text, but character 0 is the lone surrogate"),
-        ("c.jsonl", "[" * 100_000, "c.jsonl, line 1: this is not JSON"),
+        ("c.jsonl", "[" * 100_000, "c.jsonl, line 1: it is nested too deeply"),
         ("c.jsonl", "\n\n", "c.jsonl has no cases"),
         ("c.txt", "a", "cases must be the name of a .csv or .jsonl file, not 'c.txt'"),
         ("c.jsonl", '{"a": 1}\n' * 100_001, "at most 100000 cases, but it has more"),
@@ -155,3 +156,22 @@ def test_a_prompt_without_variables_expects_what_all_cases_do():
     same = [Case(values={"q": n}, expected="a") for n in "12"]
     assert cases.narrowed(same, []) == (Case(expected="a"),)
     assert cases.narrowed([*same, Case(values={"q": "3"}, expected="b")], []) == (Case(),)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("c.jsonl", '{"a": 1}\n{"a": 1, "a": 2}\n', r"c.jsonl, line 2: .*the key 'a' is there twice"),
+        ("c.jsonl", '{"a": NaN}\n', r"c.jsonl, line 1: .*NaN is no number of JSON"),
+        ("c.jsonl", '{"a": 1e999}\n', r"c.jsonl, line 1: 'a' must be a text or a number"),
+        ("c.jsonl", '{"a": ' + "[" * 100_000 + "\n", r"c.jsonl, line 1: it is nested too deeply"),
+        ("c.csv", "a\n" + "x" * 300_000 + "\n", r"c.csv, line 2: a field has more than 131072 characters"),
+        ("c.csv", "a\n", r"c.csv has no cases"),
+    ],
+)
+def test_a_bad_line_is_told_with_the_experiment_that_names_the_file(tmp_path, name, text, sentence):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    path = tmp_path / "x.toml"
+    path.write_text(f'prompts = ["{{{{a}}}}"]\ncases = "{name}"\n', encoding="utf-8")
+    with pytest.raises(InputError, match=rf"x.toml, line 2: cases: .*{sentence}"):
+        Experiment.read(path)

@@ -201,7 +201,8 @@ def test_a_full_disk_loses_nothing(path, plan):
         trial = next(plan.trials())
         big = replace(made.outcome_of(trial), output="x" * 500_000)
         with pytest.raises(
-            StoreError, match=r"no room is left on the disk .* is kept: make room, then go on with --resume"
+            StoreError,
+            match=r"no room is left on the disk .* is kept: make room, then do the same again \(a sweep: with --resume\)",
         ):
             store.put(run, trial, big, "")
         assert len(store.rows(run)) == 4

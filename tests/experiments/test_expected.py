@@ -98,6 +98,8 @@ def test_an_expectation_is_read(text, expectation, check):
         ('measure = "tokens"\nat_most = 3\nstatistic = "men"', "Did you mean 'mean'?"),
         ('measure = "tokens"\nat_most = 3\nstatistic = "mean"\nin = 3', "in means nothing of a mean or median"),
         ('measure = "diversity"\nat_most = 1\nin = 3', "in means nothing of diversity"),
+        ('contains = "x"\nat_least = 0', "at_least = 0 is always so"),
+        ('measure = "tokens"\nat_most = 3\nin = 0.0', "in = 0 is always so"),
         ('measure = "tokens"\nat_most = 3\nalpha = 0.1', "alpha means nothing of a score"),
         ('measure = "tokens"\nless_than = "low"', "of = NAME"),
         ('measure = "tokens"\nof = "lo"\nless_than = "high"', "e.toml, line 2: of: unknown variant, prompt or system"),

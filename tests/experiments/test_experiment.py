@@ -357,3 +357,16 @@ def test_a_score_that_is_a_measure_may_have_its_name_and_its_opposite_has_anothe
         for check in Experiment(name="x", prompts="x", scores=[{"abstains": True}, {"abstains": False}]).plan().checks
     ]
     assert names == ["abstains", "abstains false"]
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"prompts": ["x", "x"]}, r"prompts\[1\] is the same prompt as prompts\[0\]"),
+        ({"prompts": [{"name": "a", "user": "x"}, {"name": "b", "user": "x"}]}, "the same prompt"),
+        ({"prompts": "x", "system": ["s", "s"]}, r"system\[1\] is the same system prompt as system\[0\]"),
+    ],
+)
+def test_what_is_asked_twice_is_no_further_unit(more, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Experiment(name="x", **more).plan()

@@ -61,7 +61,7 @@ class OpenAI(Remote):
             raise
         return EngineInfo(self.model, self.url, context=0, slots=0)
 
-    async def _models(self) -> list[str]:
+    async def _models(self) -> list[Mapping[str, Any]]:
         try:
             answer = await self._client.get("models")
         except httpx.HTTPError as error:
@@ -69,7 +69,7 @@ class OpenAI(Remote):
         if answer.status_code != httpx.codes.OK:
             raise _refusal(self.url, answer.status_code, answer.content)
         with suppress(ValueError, KeyError, TypeError, AttributeError):
-            return [str(entry["id"]) for entry in answer.json()["data"]]
+            return [{**entry, "id": str(entry["id"])} for entry in answer.json()["data"]]
         raise EndpointError(f"{self.url}/models does not list models as the OpenAI API does; is it such a server?")
 
     async def stream(
@@ -166,12 +166,23 @@ async def _chunks(answer: httpx.Response, decoder: Decoder) -> AsyncGenerator[ob
         yield chunk
 
 
-def _only(url: str, models: Sequence[str]) -> str:
-    if len(models) == 1:
-        return models[0]
+def _only(url: str, models: Sequence[Mapping[str, Any]]) -> str:
+    """The first name of the one model that there is."""
     if not models:
         raise EndpointError(f"{url} has no model; load one there")
-    raise InputError(f"{url} has several models, so one must be named: {', '.join(models[:20])}")
+    names = [entry["id"] for entry in models]
+    if len(models) == 1 or _one_by_several_names(models):
+        return str(names[0])
+    raise InputError(
+        f"{url} has several models, so one must be named, by --model NAME, or by model = NAME in [[targets]]: {', '.join(names[:20])}"
+    )
+
+
+def _one_by_several_names(models: Sequence[Mapping[str, Any]]) -> bool:
+    """Puna serves one model, and lists it by the endpoint's name and its own; vLLM tells the ``root`` of each ``--served-model-name``."""
+    if all(entry.get("owned_by") == "puna" for entry in models):
+        return True
+    return all(entry.get("root") and entry["root"] == models[0].get("root") for entry in models)
 
 
 def _refusal(url: str, status: int, body: bytes) -> RefusedError:

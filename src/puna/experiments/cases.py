@@ -73,7 +73,14 @@ def of_file(given: Given) -> tuple[Case, ...]:
         text = read_text(path, MOST_BYTES, "a file of cases")
     except InputError as error:
         raise given.refused(f"{given.key}: {error}") from None
-    found = tuple(itertools.islice(readers[path.suffix.lower()](path, text), MOST_CASES + 1))
+    try:
+        return _all(path, readers[path.suffix.lower()](path, text))
+    except InputError as error:
+        raise given.refused(f"{given.key}: {error}") from None
+
+
+def _all(path: Path, lines: Iterator[Case]) -> tuple[Case, ...]:
+    found = tuple(itertools.islice(lines, MOST_CASES + 1))
     if not found:
         raise InputError(
             f"{path} has no cases; write one per line" + (" below the head" if path.suffix == ".csv" else "")
@@ -132,9 +139,7 @@ def _csv(path: Path, text: str) -> Iterator[Case]:
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise _Line(path, reader.line_num).refused(
-                f"this is not CSV ({error}); quotes inside of quotes are doubled"
-            ) from None
+            raise _Line(path, reader.line_num).refused(_not_csv(error)) from None
         line = _Line(path, reader.line_num)
         if row is None:
             return
@@ -148,6 +153,13 @@ def _csv(path: Path, text: str) -> Iterator[Case]:
                 f"{len(row)} fields, but the head has {len(head)} ({', '.join(head)}); put quotes around a field that has a comma in it"
             )
         yield _case(_fit(line, dict(zip(head, row, strict=True))))
+
+
+def _not_csv(error: csv.Error) -> str:
+    if "field limit" in str(error):
+        most = csv.field_size_limit()
+        return f"a field has more than {most} characters, or its quotes have no end; end them, or write the cases as .jsonl"
+    return f"this is not CSV ({error}); quotes inside of quotes are doubled"
 
 
 def _head(line: _Line, row: list[str]) -> list[str]:
@@ -181,12 +193,27 @@ def _jsonl(path: Path, text: str) -> Iterator[Case]:
 
 def _record(line: _Line, raw: str) -> dict[str, object]:
     try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        found = json.loads(raw, object_pairs_hook=_once, parse_constant=_no_number)
+    except RecursionError:
+        raise line.refused("it is nested too deeply; a case has texts and numbers only") from None
+    except ValueError as error:
         raise line.refused(f"this is not JSON ({error}); write one object per line") from None
     if not isinstance(found, dict):
         raise line.refused(f'it must be an object like {{"animal": "llama"}}, not {raw.strip()[:40]!r}')
     return found
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object; JSON's own reader takes the last one of two values for a key without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _text(line: _Line, name: str, value: object) -> str:
@@ -225,7 +252,9 @@ def _as_text(value: object) -> str | None:
     """A text or number as it stands in a prompt."""
     if isinstance(value, str):
         return value
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return str(value)
 
 
 def _case(values: dict[str, str]) -> Case:

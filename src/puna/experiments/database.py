@@ -153,7 +153,7 @@ def _sentence(path: Path, error: sqlite3.Error) -> PunaError:
         case sqlite3.SQLITE_NOTADB:
             return InputError(f"{path} is not a store of puna: it is no SQLite file; name another file")
         case sqlite3.SQLITE_FULL:
-            return StoreError(f"no room is left on the disk of {path}; what was stored until now is kept: make room, then go on with --resume")  # fmt: skip
+            return StoreError(f"no room is left on the disk of {path}; what was stored until now is kept: make room, then do the same again (a sweep: with --resume)")  # fmt: skip
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreError(f"another process has been writing to {path} for {BUSY_SECONDS:g} s; go on once it is done, or use another store")  # fmt: skip
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
@@ -161,7 +161,7 @@ def _sentence(path: Path, error: sqlite3.Error) -> PunaError:
         case sqlite3.SQLITE_CORRUPT:
             return StoreError(f"the store {path} is damaged ({error}); keep a copy, and save what is readable with: sqlite3 {path} .recover")  # fmt: skip
         case sqlite3.SQLITE_IOERR:
-            return StoreError(f"the disk of {path} fails ({error}); what was stored until now is kept: make room or mend it, then go on with --resume")  # fmt: skip
+            return StoreError(f"the disk of {path} fails ({error}); what was stored until now is kept: make room or mend it, then do the same again (a sweep: with --resume)")  # fmt: skip
     return StoreError(f"the store {path} cannot be used: {error}")
 
 

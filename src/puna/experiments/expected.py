@@ -121,6 +121,11 @@ def _part(given: Given, parts: Collection[str]) -> str:
 def _amount(inside: Mapping[str, Given], keys: Collection[str]) -> Amount:
     """Of ``at_least`` and ``at_most``, or of ``in``, which is a least; none given: all."""
     given = {key: _number_of(inside[key]) for key in keys if key in inside}
+    if given and not any(given.values()) and "at_most" not in given:
+        (key,) = given
+        raise inside[key].refused(
+            f"{inside[key].key} = 0 is always so, and tests nothing; expect 1 or more, or at_most = 0 for none"
+        )
     return Amount(given.get("at_least", given.get("in")), given.get("at_most")) if given else EVERY
 
 

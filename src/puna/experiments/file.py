@@ -170,9 +170,12 @@ def read(path: Path) -> Given:
     text = read_text(path, MOST_BYTES, "a TOML file")
     try:
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        at = lines(text)
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} must be a TOML file, but: {error}") from error
-    return Given(found, (), Source(str(path), path.parent, lines(text)))
+    except RecursionError:
+        raise InputError(f"{path} has values that are nested too deeply; an experiment needs a few levels") from None
+    return Given(found, (), Source(str(path), path.parent, at))
 
 
 def read_text(path: Path, most: int, expected: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from puna.errors import InputError
 from puna.experiments import template
@@ -23,6 +23,7 @@ def prompts_of(given: Given) -> tuple[PromptTemplate, ...]:
     entries = given.entries()
     found = tuple(_prompt(entry, _numbered("prompt", n, entries)) for n, entry in enumerate(entries))
     distinct("prompts", ((entry, prompt.name) for entry, prompt in zip(entries, found, strict=True)))
+    _different(entries, [(prompt.messages, prompt.text, prompt.raw) for prompt in found], "prompt")
     return found
 
 
@@ -44,6 +45,7 @@ def systems_of(given: Given) -> tuple[SystemPrompt, ...]:
     entries = given.entries()
     found = tuple(_system(entry, _numbered("system", n, entries)) for n, entry in enumerate(entries))
     distinct("system prompts", ((entry, system.name) for entry, system in zip(entries, found, strict=True)))
+    _different(entries, [system.text for system in found], "system prompt")
     return found
 
 
@@ -57,6 +59,15 @@ def continuations_of(given: Given) -> tuple[Continuation, ...]:
     found = tuple(_continuation(entry) for entry in entries)
     distinct("continuations", ((entry, each.name) for entry, each in zip(entries, found, strict=True)))
     return found
+
+
+def _different(entries: Sequence[Given], asked: Sequence[Hashable], kind: str) -> None:
+    """Refuse what is there already: its answers would count as further ones, but be the same."""
+    seen: dict[Hashable, Given] = {}
+    for entry, what in zip(entries, asked, strict=True):
+        if what in seen:
+            raise entry.refused(f"{entry.key} is the same {kind} as {seen[what].key}; leave one of them out")
+        seen[what] = entry
 
 
 def _numbered(kind: str, n: int, entries: Sequence[Given]) -> str:
