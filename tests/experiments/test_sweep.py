@@ -12,6 +12,7 @@ from puna.engines.admission import Slots
 from puna.engines.scripted import Scripted
 from puna.errors import EngineError, InputError
 from puna.experiments import sweep as module
+from puna.experiments.afterwards import gone_through
 from puna.experiments.plan import Continuation, Record, Target
 from puna.experiments.rows import Failure, State
 from puna.experiments.store import Store
@@ -260,6 +261,12 @@ def test_what_a_target_cannot_score_is_said_and_costs_no_answer(store):
     assert done.progress.done == 2
     assert len(done.notes) == 1
     assert done.notes[0].startswith("here: the scripted engine has no model")
+
+
+@pytest.mark.parametrize("cut", [{"temperature": 0}, {"top_k": 1}, {"top_p": 0}, {"min_p": 1}])
+def test_what_the_sampler_chose_from_is_told_of_a_cell_that_samples(cut):
+    chosen = gone_through([cell(0, "one", **cut), cell(1, "one", temperature=1)])
+    assert [each.index for each in chosen] == [1]
 
 
 @pytest.mark.parametrize("api", ["openai", "sagemaker"])
