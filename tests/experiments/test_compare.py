@@ -132,6 +132,36 @@ def test_a_greedy_level_is_known_exactly_for_these_prompts():
     assert (alone.over, alone.mean) == (Over.PROMPTS, Interval(40)), "nothing is known of other prompts"
 
 
+@pytest.mark.parametrize("repeats", [2, 8, 32])
+def test_a_level_with_greedy_and_sampled_contexts_has_their_mean_however_often_repeated(repeats):
+    data = []
+    for n, (system, temperature) in enumerate((s, t) for s in "xy" for t in (0, 1)):
+        data += rows(
+            cell(n, system=system, temperature=temperature), dict.fromkeys(range(1, repeats + 1), 10 + 10 * temperature)
+        )
+    told = summaries(data, TOKENS, "system", over=Over.REPEATS)
+    assert [(each.mean.estimate, each.median.estimate, each.n) for each in told] == [(15, 15, repeats)] * 2
+    assert [each.mean.estimate for each in summaries(data, TOKENS, "temperature")] == [10, 20]
+
+
+def test_an_interval_beside_greedy_contexts_is_that_of_the_sampled_ones_by_their_weight():
+    sampled = drawn([40], repeats=20)
+    greedy = rows(cell(5, temperature=0), dict.fromkeys(range(1, 21), 10))
+    (alone,), (both,) = summaries(sampled, TOKENS, "prompt"), summaries([*greedy, *sampled], TOKENS, "prompt")
+    ends = [(10 + end) / 2 for end in (alone.mean.low, alone.mean.estimate, alone.mean.high)]
+    assert [both.mean.low, both.mean.estimate, both.mean.high] == pytest.approx(ends)
+    assert both.n == 20
+
+
+def test_a_share_beside_greedy_contexts_is_not_known_better_than_eight_answers_tell():
+    sampled = [row(cell(0), seed, 1, "yes") for seed in range(1, 9)]
+    greedy = [row(cell(1, temperature=0), seed, 1, "no") for seed in range(1, 9)]
+    (found,) = summaries([*greedy, *sampled], SAYS_YES, "prompt")
+    eight = wilson(8, 8)
+    assert (found.mean.estimate, found.mean.high) == (0.5, 0.5)
+    assert found.mean.low == pytest.approx(eight.low / 2)
+
+
 def test_nothing_differs_and_nothing_is_found_but_for_five_percent():
     """Six settings that do not differ, three prompts that do: a wrong one in at most 5 % of the families."""
     random = np.random.default_rng(9)
@@ -214,6 +244,34 @@ def test_one_output_alone_has_no_diversity_and_two_have_no_interval():
     (two,) = diversities(texts(cell(0), 0.9, repeats=2))
     assert two.n == 1
     assert not two.mean.known
+
+
+@pytest.mark.parametrize("repeats", [2, 3, 8, 32])
+@pytest.mark.parametrize("over", Over)
+def test_greedy_contexts_have_their_weight_in_a_diversity(repeats, over):
+    """No two outputs of a sampled context have a word in common: 1; a greedy one has one output: 0."""
+    data = []
+    for n, (system, temperature) in enumerate((s, t) for s in "xy" for t in (0, 0.5, 1)):
+        for seed in range(1, repeats + 1):
+            new = temperature == 1 or (temperature == 0.5 and system == "y")
+            text = " ".join(f"{word}{seed}" for word in "abcdef") if new else "always the same of all words"
+            data.append(row(cell(n, system=system, temperature=temperature), seed, text=text))
+    one, other = diversities(data, "system", over=over)
+    assert one.mean.estimate == pytest.approx(1 / 3)
+    assert other.mean.estimate == pytest.approx(2 / 3)
+    assert one.n == (1 if over is Over.PROMPTS or repeats == 2 else repeats)
+    (found,) = diversity_comparisons(data, "system", over=over)
+    assert found.difference.estimate == pytest.approx(1 / 3)
+    assert (found.pairs, found.left_out) == (one.n, 0)
+
+
+def test_a_diversity_over_contexts_is_of_the_seeds_that_all_have():
+    data = texts(cell(0, temperature=0.5), 0.2) + texts(cell(1), 0.7, seed=3)
+    data[3] = row(data[3].cell, 4, failed=True)
+    (found,) = diversities(data, "prompt")
+    kept = [[each.output for each in part if each.seed != 4] for part in (data[:8], data[8:])]
+    assert found.mean.estimate == pytest.approx(np.mean([diversity(pairwise_bleu(part)) for part in kept]))
+    assert (found.n, found.failed, found.incomplete) == (7, 1, 1)
 
 
 def test_other_words_are_not_another_diversity():

@@ -1,6 +1,7 @@
 """Rows as independent values and as pairs: what counts once, what is averaged, what is left out and counted."""
 
 import itertools
+import statistics
 
 import pytest
 
@@ -86,14 +87,96 @@ def test_other_coordinates_are_averaged_within_a_unit():
     assert by_top_p.differences == (5, 0)
 
 
-def test_greedy_and_sampled_contexts_do_not_lend_each_other_repeats():
+def mixed(seeds, *, prompts=("p",), sampled=20, known=10, **names):
+    """A greedy context and a sampled one, whose mean is 15 unless told otherwise."""
+    return [
+        each
+        for n, prompt in enumerate(prompts)
+        for each in (
+            *rows(cell(2 * n, temperature=0, prompt=prompt, **names), dict.fromkeys(range(1, seeds + 1), known)),
+            *rows(cell(2 * n + 1, prompt=prompt, **names), {s: sampled + (-1) ** s for s in range(1, seeds + 1)}),
+        )
+    ]
+
+
+@pytest.mark.parametrize("seeds", [2, 8, 32])
+@pytest.mark.parametrize("over", Over)
+def test_a_greedy_context_has_the_weight_of_a_sampled_one_however_many_repeats(seeds, over):
+    data = mixed(seeds, prompts=("p", "q"), system="x") + mixed(seeds, prompts=("p", "q"), system="y", known=16)
+    one, other = units(data, TOKENS, "system", over)[0]
+    assert statistics.mean(one.values) == 15
+    assert statistics.mean(other.values) == 18
+    assert len(one.values) == (2 if over is Over.PROMPTS else 2 * seeds), "the greedy answer is no value more"
+    assert not one.exact
+    (found,) = pairs(data, TOKENS, "system", over)
+    assert statistics.mean(found.differences) == 3
+    assert len(found.differences) == len(one.values)
+    assert (found.left_out, one.incomplete) == (0, 0)
+
+
+def test_only_sampled_contexts_vary_among_repeats():
+    data = mixed(8)
+    (found,), _ = units([*data], TOKENS, "prompt")
+    assert found.groups == ((14.5, 15.5) * 4,), "half of 19 and of 21, half of 10"
+    assert (found.sampled, found.weight) == ((19, 21) * 4, 0.5)
+
+
+def test_where_all_contexts_are_greedy_a_place_has_one_known_value():
     data = []
-    for index, (system, temperature) in enumerate(itertools.product(("none", "pirate"), (0.0, 1.0))):
-        greedy_answer = 50 if system == "pirate" else 30
-        tokens = {seed: greedy_answer if temperature == 0 else 40 + seed for seed in range(1, 9)}
-        data += rows(cell(index, temperature=temperature, system=system), tokens)
+    for n, (top_p, system) in enumerate(itertools.product((0.5, 1.0), ("x", "y"))):
+        data += rows(cell(n, temperature=0, top_p=top_p, system=system), dict.fromkeys(range(1, 9), 10 + 20 * n))
+    found, _ = units(data, TOKENS, "system", Over.REPEATS)
+    assert [(each.values, each.exact) for each in found] == [((30,), True), ((50,), True)]
+    (both,) = pairs(data, TOKENS, "system", Over.REPEATS)
+    assert (both.differences, both.over) == ((20,), Over.PROMPTS)
+
+
+def test_greedy_and_sampled_contexts_are_averaged_in_each_pair():
+    data = mixed(8, system="x", known=30) + mixed(8, system="y", known=50)
     (found,) = pairs(data, TOKENS, "system")
-    assert sorted(found.differences) == [0] * 8 + [20], "not eight times 10"
+    assert found.differences == (10,) * 8, "half of 20, half of 0; eight pairs, not nine"
+    assert (found.over, found.each) == (Over.REPEATS, 1)
+
+
+def test_a_unit_that_lacks_a_context_takes_no_part_and_is_counted():
+    data = [
+        *rows(cell(0, temperature=0), {1: 10, 2: 10, 3: 10}),
+        *rows(cell(1, temperature=0.5), {1: 20, 2: None, 3: 22}),
+        *rows(cell(2), {1: 60, 2: 90, 3: 62}),
+    ]
+    (found,), _ = units(data, TOKENS, "prompt")
+    assert found.values == (30, pytest.approx(94 / 3))
+    assert (found.failed, found.incomplete) == (1, 1), (
+        "seed 2 of one context failed, so that the other's 90 takes no part"
+    )
+    (over,), _ = units(data, TOKENS, "prompt", Over.PROMPTS)
+    assert over.values == (pytest.approx((10 + 21 + 212 / 3) / 3),), (
+        "a mean of each context, of the repeats that it has"
+    )
+    assert over.incomplete == 0
+
+
+def test_a_pair_that_lacks_a_context_is_left_out_with_the_others_of_its_seed():
+    data = []
+    for n, (system, top_p) in enumerate(itertools.product(("x", "y"), (0.5, 1.0))):
+        data += rows(cell(n, system=system, top_p=top_p), {1: 10 * n, 2: None if n == 3 else 11 * n, 3: 12 * n})
+    (found,) = pairs(data, TOKENS, "system")
+    assert (found.differences, found.left_out) == ((20, 24), 2)
+
+
+def test_a_context_without_any_value_is_not_waited_for():
+    dead = rows(cell(2, top_p=0.5), dict.fromkeys(range(1, 4)))
+    (found,), _ = units([*mixed(3), *dead], TOKENS, "prompt")
+    assert (statistics.mean(found.values), len(found.values), found.failed) == (pytest.approx(15 - 1 / 6), 3, 3)
+
+
+def test_a_place_that_lacks_a_context_has_no_value():
+    data = [*mixed(3, prompts=("p", "q")), *rows(cell(8, top_p=0.5), {1: 0, 2: 0, 3: 0})]
+    data += rows(cell(9, top_p=0.5, prompt="q"), dict.fromkeys(range(1, 4)))
+    for over in Over:
+        found = units(data, TOKENS, "system", over)[0][0]
+        assert len(found.groups) == 1
+        assert (found.failed, found.incomplete) == (3, 4), "three sampled answers and the greedy one of q"
 
 
 @pytest.mark.parametrize("sampling", [{"temperature": 0}, {"top_k": 1}, {"top_p": 0}, {"min_p": 1}])

@@ -49,7 +49,7 @@ MOST_DRAWS = 200_000
 class Summary:
     """A level's values of a measure. n: independent values, not rows: see ``puna.experiments.paired``.
 
-    failed: rows without an answer. undefined: answers without such a number. mean, median: None where there is no value.
+    failed: rows without an answer. undefined: answers without such a number. incomplete: see ``paired.Units``. mean, median: None where there is no value.
     over: what the intervals generalise to. matched: see ``paired.Units``: where it is false, only comparisons tell what the factor does.
     """
 
@@ -63,6 +63,7 @@ class Summary:
     median: Interval | None
     over: Over
     matched: bool = True
+    incomplete: int = 0
 
     @property
     def label(self) -> str:
@@ -72,7 +73,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Whether two levels differ. pairs: how many there are. left_out: pairs that a side has no value of; unmatched: see ``paired.Pairs``.
+    """Whether two levels differ. pairs: how many there are. left_out, unmatched: see ``paired.Pairs``.
 
     difference: mean of b less a, and the values that the test does not refuse; not corrected for the family. p: of the paired permutation
     test; p_holm: corrected for the ``family`` of so many tests; significant: p_holm <= alpha. effect: d_z. superiority: share of pairs with b
@@ -175,16 +176,37 @@ def _summary(found: Units, measure: Measure, by: str, level: float, over: Over) 
         )
         median = _exact(middle) if found.exact and over is Over.REPEATS else median_interval(values, level)
     return Summary(
-        by, found.level, measure.name, len(values), found.failed, found.undefined, mean, median, over, found.matched
+        by,
+        found.level,
+        measure.name,
+        len(values),
+        found.failed,
+        found.undefined,
+        mean,
+        median,
+        over,
+        found.matched,
+        found.incomplete,
     )
 
 
 def _mean(found: Units, measure: Measure, level: float) -> Interval:
     """Of 0 and 1 Wilson's interval, which knows that eight of eight are not yet all."""
+    if measure.share and found.sampled and set(found.sampled) <= {0.0, 1.0}:
+        return _beside_known(wilson(round(sum(found.sampled)), len(found.sampled), level), found)
     if measure.share and set(found.values) <= {0.0, 1.0}:
         return wilson(round(sum(found.values)), len(found.values), level)
     interval = grouped_mean_interval(found.groups, level)
     return interval.within(0.0, 1.0) if measure.share else interval
+
+
+def _beside_known(sampled: Interval, found: Units) -> Interval:
+    """The interval of the sampled contexts as one of the whole: what greedy ones have is known, and only moves it."""
+    middle = math.fsum(found.values) / len(found.values)
+    low, high = (
+        None if end is None else middle + found.weight * (end - sampled.estimate) for end in (sampled.low, sampled.high)
+    )
+    return Interval(middle, low, high).within(0.0, 1.0)
 
 
 def _diversity(found: Units, by: str, level: float, over: Over) -> Summary:
@@ -206,6 +228,7 @@ def _diversity(found: Units, by: str, level: float, over: Over) -> Summary:
         median,
         over,
         found.matched,
+        found.incomplete,
     )
 
 

@@ -6,19 +6,20 @@ jackknife pseudo-value, which stands for what it contributes; the mean of these 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 
-from puna.experiments.factors import Factor, Level, Place, factor, levels
+from puna.experiments.factors import Factor, Level, factor, levels
 from puna.experiments.paired import (
     Found,
     Key,
     Over,
     Pairs,
+    Part,
     Parts,
     Units,
     collect,
@@ -101,44 +102,38 @@ def _outputs(found: Found[str], similarity: Similarity) -> _Outputs:
 
 
 def _units(table: Mapping[Key, Found[str]], outputs: Mapping[Key, _Outputs], level: Level, over: Over) -> Units:
-    drawn: Parts = defaultdict(list)
-    known: Parts = defaultdict(list)
+    parts: Parts = {}
     alone = 0
-    for (value, _, place), found in outputs.items():
+    for (value, context, place), found in outputs.items():
         if value != level.value:
             continue
+        enough = len(found.seeds) > 1
         if found.fixed:
-            known[place, None].append(0.0)
-        elif len(found.seeds) < 2:
-            alone += len(found.seeds)
+            parts[context, place] = Part(known=0.0)
         else:
-            _add(drawn, place, found.seeds, found.contributions(found.seeds))
+            alone += 0 if enough else len(found.seeds)
+            parts[context, place] = Part(len(found.asked), found.seeds if enough else (), found.contributions)
     failed, _ = counted(table, level)
-    return grouped(level, drawn, known, over, failed=failed, undefined=alone)
+    return grouped(level, parts, over, failed=failed, undefined=alone, least=2)
 
 
 def _pairs(outputs: Mapping[Key, _Outputs], a: Level, b: Level, over: Over) -> Pairs:
-    parts: Parts = defaultdict(list)
-    left_out = unmatched = 0
+    parts: Parts = {}
+    unmatched = 0
     for rest in dict.fromkeys(key[1:] for key in outputs if key[0] in {a.value, b.value}):
         context, place = rest
         one, other = outputs.get((a.value, context, place)), outputs.get((b.value, context, place))
         if one is None or other is None:
             unmatched += sum(1 if side.fixed else len(side.asked) for side in (one, other) if side is not None)
-            continue
-        if one.fixed and other.fixed:
-            parts[place, None].append(0.0)
-            continue
-        asked = sorted(frozenset().union(*(side.asked for side in (one, other) if not side.fixed)))
-        both = [seed for seed in asked if one.has(seed) and other.has(seed)]
-        if len(both) < 2:
-            left_out += len(asked)
-            continue
-        left_out += len(asked) - len(both)
-        _add(parts, place, both, np.subtract(other.contributions(both), one.contributions(both)).tolist())
-    return paired((a, b), parts, left_out, unmatched, over)
+        elif one.fixed and other.fixed:
+            parts[rest] = Part(known=0.0)
+        else:
+            asked = sorted(frozenset().union(*(side.asked for side in (one, other) if not side.fixed)))
+            both = tuple(seed for seed in asked if one.has(seed) and other.has(seed))
+            parts[rest] = Part(len(asked), both if len(both) > 1 else (), partial(_apart, one, other))
+    return paired((a, b), parts, unmatched, over, least=2)
 
 
-def _add(parts: Parts, place: Place, seeds: Sequence[int], values: Sequence[float]) -> None:
-    for seed, value in zip(seeds if len(values) > 1 else (None,), values, strict=True):
-        parts[place, seed].append(value)
+def _apart(one: _Outputs, other: _Outputs, seeds: Sequence[int]) -> list[float]:
+    """What the outputs of these seeds contribute to the one diversity less to the other."""
+    return [b - a for a, b in zip(one.contributions(seeds), other.contributions(seeds), strict=True)]
