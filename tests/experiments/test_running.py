@@ -76,4 +76,4 @@ def test_what_is_wrong_is_raised_where_it_was_called(tmp_path):
 
 def test_a_file_is_to_be_read_first(tmp_path):
     with pytest.raises(InputError, match=r"not str; use puna.Experiment.read"):
-        sweep("story.toml", tmp_path / "runs.db")
+        sweep("story.toml", tmp_path / "runs.db")  # type: ignore[arg-type]  # what is tested
