@@ -78,6 +78,13 @@ def test_means_that_differ_by_more_than_the_factor_carry_a_warning(tmp_path, cap
         assert ("were not all asked the same" in page.read_text(encoding="utf-8")) is warned
 
 
+def test_repeats_that_lack_a_setting_are_counted(store, capsys):
+    _, out, _ = run(capsys, store, "--run", of(store, "story temperature"), "--measure", "tokens", "--by", "prompt")
+    assert re.search(r"incomplete *\nstory .* 5 +1 +1", out), out
+    _, out, _ = run(capsys, store, "--run", of(store, "story temperature"), "--measure", "tokens")
+    assert "incomplete" not in out
+
+
 def test_json_is_one_document(store, capsys):
     status, out, _ = run(capsys, store, "--json", "--by", "temperature", "--run", of(store, "story temperature"))
     assert status == 0

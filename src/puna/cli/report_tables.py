@@ -77,6 +77,7 @@ def _measure(console: Console, report: Report, part: Part) -> None:
         "n": (True, lambda each: str(each.n)),
         "failed": (any(each.failed for each in part.summaries), lambda each: str(each.failed)),
         "no value": (any(each.undefined for each in part.summaries), lambda each: str(each.undefined)),
+        "incomplete": (any(each.incomplete for each in part.summaries), lambda each: str(each.incomplete)),
     }
     told = {name: of for name, (there, of) in more.items() if there}
     table = _table(readable(report.by), ("mean", "95 % interval", *told))

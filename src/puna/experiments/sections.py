@@ -115,14 +115,14 @@ def _measure(by: str, part: Part) -> str:
     measure = part.measure
     unit = f" ({measure.unit})" if measure.unit else ""
     medians = any(each.median for each in part.summaries)
-    header = [readable(by), f"mean{unit}", "95 % interval", *(["median"] if medians else []), "n", "failed", "no value"]
+    header = [readable(by), f"mean{unit}", "95 % interval", *(["median"] if medians else []), "n", "failed", "no value", "incomplete"]
     lines = [
         (
             each.label,
             _estimate(each.mean),
             _interval(each.mean),
             *([_estimate(each.median)] if medians else []),
-            *map(str, (each.n, each.failed, each.undefined)),
+            *map(str, (each.n, each.failed, each.undefined, each.incomplete)),
         )
         for each in part.summaries
     ]
