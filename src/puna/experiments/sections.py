@@ -115,7 +115,16 @@ def _measure(by: str, part: Part) -> str:
     measure = part.measure
     unit = f" ({measure.unit})" if measure.unit else ""
     medians = any(each.median for each in part.summaries)
-    header = [readable(by), f"mean{unit}", "95 % interval", *(["median"] if medians else []), "n", "failed", "no value", "incomplete"]
+    header = [
+        readable(by),
+        f"mean{unit}",
+        "95 % interval",
+        *(["median"] if medians else []),
+        "n",
+        "failed",
+        "no value",
+        "incomplete",
+    ]
     lines = [
         (
             each.label,
