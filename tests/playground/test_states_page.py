@@ -310,8 +310,10 @@ def test_a_kept_token_that_no_header_can_bear_is_asked_for_again(serve, opened):
     playground.allowed.append("401")
     playground.page.add_init_script("sessionStorage.setItem('puna.token', 'ключ')")
     playground.page.goto(playground.served.url)
+    expect(token_dialog(playground)).not_to_contain_text("refused")  # none was sent
     sign_in(playground, "right")
     playground.ready()
+    assert playground.page.evaluate("sessionStorage.getItem('puna.token')") == "right"
 
 
 def test_a_dismissed_dialog_comes_back_only_by_the_banner(serve, opened):
