@@ -74,7 +74,12 @@ class ModelFileError(InputError):
 
 
 class EngineError(PunaError):
-    """The engine failed, stopped or answered nonsense (CLI exit status 3)."""
+    """The engine failed, stopped or answered nonsense (CLI exit status 3).
+
+    partial: what had come of an answer that broke off; None where none had begun, so that asking again repeats nothing.
+    """
+
+    partial: str | None = None
 
 
 class EngineBusyError(EngineError):
@@ -103,10 +108,14 @@ class EndpointError(EngineError):
 
 
 class RefusedError(EndpointError):
-    """A remote endpoint answered that it will not. status: of its answer, 400 to 599."""
+    """A remote endpoint answered that it will not.
 
-    def __init__(self, sentence: str, status: int) -> None:
+    status: of its answer, 400 to 599. retry_after: seconds after which it wants to be asked again, None where it does not say.
+    """
+
+    def __init__(self, sentence: str, status: int, retry_after: float | None = None) -> None:
         self.status = status
+        self.retry_after = retry_after
         super().__init__(sentence)
 
 

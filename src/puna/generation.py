@@ -6,7 +6,7 @@ Units: tokens and seconds. Ranges are checked when a value is built, so no later
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from hashlib import sha256
 
@@ -327,6 +327,8 @@ class Receipt:
     """Whether an answer was asked for, and not only these."""
     remote: Mapping[str, object] | None = None
     """The receipt of the endpoint that answered, where that was a remote one that gives receipts."""
+    server: Mapping[str, object] = field(default_factory=dict)
+    """What the server that answered was found to be and to offer, where one was asked."""
 
     def outcome(self) -> dict[str, object]:
         """What differs from the receipt of another answer to the same request."""
@@ -363,6 +365,7 @@ class Receipt:
             "scored": None if self.scored is None else _seconds(self.scored),
             "model": self.model,
             "engine": self.engine,
+            **({"server": dict(self.server)} if self.server else {}),
             **({"remote": dict(self.remote)} if self.remote is not None else {}),
         }
 

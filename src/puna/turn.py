@@ -133,14 +133,24 @@ class Turn:
         return self.told(self.engine.stream(self.prompt, self.effective, self.extras))
 
     async def told(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Delta | Receipt, None]:
-        """The engine's events for this turn, with a receipt for an end; closed with this iterator."""
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, End):
-                    yield self._receipt(event)
-                    return
-                yield event
-        raise EngineError("the engine's stream broke off without saying why; ask again, and see the engine's log")
+        """The engine's events for this turn, with a receipt for an end; closed with this iterator.
+
+        Raises:
+            EngineError: as the engine; what had come until then is its ``partial``.
+        """
+        pieces: list[str] = []
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, End):
+                        yield self._receipt(event)
+                        return
+                    pieces.append(event.text)
+                    yield event
+        except EngineError as error:
+            raise _after(error, pieces) from error.__cause__
+        silent = "the engine's stream broke off without saying why; ask again, and see the engine's log"
+        raise _after(EngineError(silent), pieces)
 
     def _receipt(self, end: End) -> Receipt:
         asked_for = end.stopped_by in self.sampling.stop
@@ -163,7 +173,13 @@ class Turn:
             prompt=self.prompt,
             reproducible=self.info.reproducible,
             remote=end.remote,
+            server=self.info.found,
         )
+
+
+def _after(error: EngineError, pieces: Sequence[str]) -> EngineError:
+    error.partial = "".join(pieces) if pieces else None
+    return error
 
 
 def together(turns: Sequence[Turn]) -> list[AsyncGenerator[Delta | Receipt, None]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Logprob, Prompt, Sampling, Segment, Timing, Usage
@@ -14,13 +15,25 @@ Variant = tuple[Sampling, Extras]
 """How one of several generations with the same prompt goes."""
 
 
+class Speaks(StrEnum):
+    """What an engine takes for a prompt."""
+
+    IDS = "ids"
+    """Token ids: the format is rendered and encoded here, and no text in a message can become a control token."""
+    MESSAGES = "messages"
+    """Messages: the server has the format."""
+    TEXT = "text"
+    """Text: the format is rendered here, and the server encodes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine says of itself. context: tokens of one request's window; slots: requests at a time.
+    """What an engine says of itself. context: tokens of one request's window; slots: requests at a time; 0 where nobody knows.
 
     control: texts of the model's control tokens. bos: the text of the token that starts a prompt where the
     vocabulary demands one, else None. reproducible: whether the same prompt, sampling and seed give the same answer, whatever
-    else runs and whatever is cached; None where nobody knows.
+    else runs and whatever is cached; None where nobody knows. speaks: what it takes. safe: whether it keeps text in a message from
+    becoming a control token; ids always do. found: what a server was found to be and to offer, JSON values by name, for receipts.
     """
 
     model: str
@@ -30,6 +43,9 @@ class EngineInfo:
     control: frozenset[str] = frozenset()
     bos: str | None = None
     reproducible: bool | None = None
+    speaks: Speaks = Speaks.IDS
+    safe: bool = True
+    found: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

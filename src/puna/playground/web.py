@@ -28,13 +28,13 @@ from puna.playground.answering import Journal
 from puna.playground.bodies import object_of
 from puna.playground.export import Exported, export
 from puna.playground.records import Record
-from puna.playground.sessions import MAX_SESSION, Sessions
 from puna.playground.workbench import Workbench
 from puna.server import aws
 from puna.server.answers import Speaker, Turn, value_of
 from puna.server.exchange import Exchange, exchange_of, read_body, until_gone
 from puna.server.invocations import Pulse, Service
 from puna.server.receipts import path_of
+from puna.sessions.store import MAX_SESSION, Sessions
 
 STATIC = Path(str(files("puna.playground"))) / "static"
 

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puna.errors import InputError, PunaError
-from puna.playground import sessions as store
-from puna.playground.sessions import (
+from puna.sessions import store
+from puna.sessions.store import (
     MAX_SESSION,
     SessionDamagedError,
     Sessions,
@@ -327,7 +327,7 @@ def test_a_crash_before_the_new_file_is_in_place_leaves_the_old_one(kept: Sessio
     program = (
         "import json, os, sys\n"
         "from pathlib import Path\n"
-        "from puna.playground.sessions import Sessions\n"
+        "from puna.sessions.store import Sessions\n"
         "os.replace = lambda *_: os._exit(9)\n"
         "Sessions(Path(sys.argv[1])).put('one', json.loads(sys.argv[2]))\n"
     )

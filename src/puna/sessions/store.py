@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from puna.errors import InputError, PunaError
-from puna.playground.session import ID, MAX_NUMBER, Session, check, check_id, texts_of, turns_of
+from puna.sessions.session import ID, MAX_NUMBER, Session, check, check_id, texts_of, turns_of
 from puna.wire import strictjson
 
 MAX_SESSION = 8 * 1024 * 1024

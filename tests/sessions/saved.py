@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from puna.dialog.prune import POLICIES
-from puna.playground.session import MAX_NUMBER
+from puna.sessions.session import MAX_NUMBER
 
 EMPTY: dict[str, Any] = {
     "v": 1,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puna.errors import InputError
-from puna.playground.session import check, texts_of, turns_of
+from puna.sessions.session import check, texts_of, turns_of
 
 from .saved import EMPTY, NODES, session, whole_sessions
 

@@ -1,0 +1,134 @@
+"""An endpoint put together: engine, app and page, in the order in which they can fail. Knows no socket, no signal and no terminal.
+
+``puna serve`` runs one in a process of its own; ``puna.deploy`` one in each replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+
+from puna import config
+from puna.chat import Spine
+from puna.engines.base import Engine, EngineInfo
+from puna.errors import InputError
+from puna.playground.web import add_to
+from puna.server.app import Setup, create_app
+from puna.server.auth import Proof, SigV4, Token
+from puna.server.exchange import Log
+from puna.server.faults import Faults
+from puna.server.invocations import Limits, Service
+from puna.server.loading import Late
+
+DRAIN_SECONDS = 30
+"""How long a stop waits for what was accepted; SageMaker kills a container after as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint that is not loaded yet: its app answers that it is loading. log: gets its lines; note: what belongs to no request."""
+
+    wanted: config.Settings
+    model: config.Model | None
+    engine: Engine
+    app: Starlette
+    late: Late
+    note: Log
+
+    @property
+    def service(self) -> Service:
+        """What counts and drains the requests."""
+        found: Service = self.app.state.service
+        return found
+
+    async def load(self) -> Spine:
+        """Start the engine; from then on the app answers.
+
+        Raises:
+            InputError: an unknown format, or none known for the model. EngineError: the engine does not start.
+        """
+        spine = await config.spine_of(self.wanted, self.model, self.engine)
+        self.late.put(spine)
+        return spine
+
+    async def drain(self) -> None:
+        """Take nothing new, and finish what was accepted, at most DRAIN_SECONDS long."""
+        service = self.service
+        service.draining = True
+        if not await _quiet(service, 0.05):  # what ends by itself at this moment is not worth a word
+            requests = "request is" if service.running == 1 else "requests are"
+            self.note(
+                f"stopping: {service.running} {requests} finished first, within {DRAIN_SECONDS} s; Ctrl-C again ends at once"
+            )
+            await _quiet(service, DRAIN_SECONDS)
+
+
+async def _quiet(service: Service, seconds: float) -> bool:
+    """Wait until nothing runs, at most so long."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(service.quiet.wait(), seconds)
+    return not service.running
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What is read before anything is loaded, since it may be refused: what requests must bear, faults to make."""
+
+    proofs: tuple[Proof, ...]
+    faults: Faults
+
+    @classmethod
+    def of(cls, wanted: config.Settings) -> Guards:
+        """As the settings say.
+
+        Raises:
+            InputError: keys or token are missing, or written in another way; a file of faults that is none.
+        """
+        return cls(_proofs(wanted), Faults.read(Path(wanted.faults)) if wanted.faults else Faults())
+
+
+def put_together(wanted: config.Settings, model: config.Model | None, guards: Guards, log: Log, note: Log) -> Endpoint:
+    """An endpoint with its page. log: gets a line per request."""
+    name = model.name if model else wanted.engine
+    late = Late(EngineInfo(name, "", wanted.context or config.DEFAULT_CONTEXT, wanted.slots))
+    engine = config.engine_of(wanted, model, note)
+    app = create_app(late, wanted.name, _setup(wanted, guards, engine, log))
+    add_to(app, late, wanted.home / "sessions")
+    return Endpoint(wanted, model, engine, app, late, note)
+
+
+def _setup(wanted: config.Settings, guards: Guards, engine: Engine, log: Log) -> Setup:
+    return Setup(
+        log=log,
+        structured=wanted.log == "json",
+        state=lambda: engine.state,
+        waiting=lambda: engine.waiting,
+        restarts=lambda: engine.restarts,
+        dialect=wanted.dialect,
+        limits=Limits(wanted.invocation_seconds, wanted.stream_seconds, cap=wanted.answer_length == "cap"),
+        faults=guards.faults,
+        prompts=wanted.receipts == "text",
+        proofs=guards.proofs,
+    )
+
+
+def _proofs(wanted: config.Settings) -> tuple[Proof, ...]:
+    """What requests must bear one of."""
+    kinds = (wanted.auth or "none").split("+")
+    proofs: list[Proof] = []
+    if "sigv4" in kinds:
+        pairs = [entry.strip().partition(":") for entry in (wanted.auth_keys or "").split(",") if entry.strip()]
+        if not pairs or not all(name and secret for name, _, secret in pairs):
+            raise InputError(
+                "--auth sigv4 needs PUNA_AUTH_KEYS=ID:SECRET (several with commas between), and it is not so"
+            )
+        proofs.append(SigV4({name: secret for name, _, secret in pairs}))
+    if "token" in kinds:
+        if not wanted.auth_token:
+            raise InputError("--auth token needs the token in PUNA_AUTH_TOKEN, and there is none")
+        proofs.append(Token(wanted.auth_token))
+    return tuple(proofs)
