@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from puna.cli.stores import harmless
 from puna.experiments.plan import Plan
 from puna.experiments.rows import Row
 from puna.experiments.verdicts import Result, Verdict
@@ -27,10 +28,10 @@ def show(plan: Plan, verdicts: Sequence[Verdict]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     for target in dict.fromkeys(verdict.target for verdict in verdicts):
         own = [verdict for verdict in verdicts if verdict.target == target]
-        console.print(Text(_plain(f"{plan.name}, on {own[0].where}"), style="bold"))
+        console.print(Text(harmless(f"{plan.name}, on {own[0].where}"), style="bold"))
         console.print(_line(Text(), Text("expected"), Text("found"), Text("95 % interval"), style="dim"))
         for test in dict.fromkeys(verdict.test for verdict in own):
-            console.print(Text(_plain(test)))
+            console.print(Text(harmless(test)))
             for verdict in own:
                 if verdict.test == test:
                     _show(console, verdict)
@@ -42,7 +43,7 @@ def _show(console: Console, verdict: Verdict) -> None:
     """The verdict, what is expected and what was found; below it why it is not so."""
     word, style = _STYLES[verdict.result]
     sure = Text(_sure(verdict), style="dim")
-    console.print(_line(Text(word, style=style), Text(_plain(verdict.claim)), Text(verdict.found), sure))
+    console.print(_line(Text(word, style=style), Text(harmless(verdict.claim)), Text(verdict.found), sure))
     for line in _why(verdict):
         console.print(Padding(line, (0, 2, 0, 10)))
 
@@ -64,21 +65,16 @@ def _sure(verdict: Verdict) -> str:
 def _why(verdict: Verdict) -> list[Text]:
     if verdict.result is Result.PASSED:
         return []
-    lines = [Text(_plain(verdict.reason), style="dim")] if verdict.reason else []
+    lines = [Text(harmless(verdict.reason), style="dim")] if verdict.reason else []
     return lines if verdict.example is None else [*lines, _excerpt(verdict.example)]
 
 
 def _excerpt(row: Row) -> Text:
     """The beginning of an output on one line, with the seed that gives it again."""
-    output = _plain(" ".join(row.output.split()))
+    output = harmless(" ".join(row.output.split()))
     cut = f"{output[:_EXCERPT].rstrip()}…" if len(output) > _EXCERPT else output
-    case = f"{_plain(row.cell.case)}, " if row.cell.case else ""
+    case = f"{harmless(row.cell.case)}, " if row.cell.case else ""
     return Text(f"{case}seed {row.seed}: {cut or '(nothing)'}", style="dim")
-
-
-def _plain(text: str) -> str:
-    """Without what a terminal would obey."""
-    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape", "replace").decode() for mark in text)
 
 
 def _sum(verdicts: Sequence[Verdict]) -> Text:
