@@ -21,6 +21,7 @@ VERBS = {
     "chat": "talk with a model",
     "prompt": "render, parse or translate prompts",
     "sweep": "run an experiment: prompts, settings and seeds, into a store",
+    "score": "how likely given answers are",
     "report": "what an experiment shows: tables, figures, a page",
     "expect": "test prompts against what is expected of them",
     "runs": "list, show, export or remove the runs of a store",
