@@ -21,6 +21,7 @@ group = "capital"
 text = "Rome"
 group = "capital"
 [[continuations]]
+name = "unknown"
 text = "I don't\\u001b[31m know"
 """
 
