@@ -233,6 +233,29 @@ def test_other_bodies_of_tokenize_are_refused(live: Live, body: object, part: st
     assert part in answer.json()["error"]["message"]
 
 
+def test_the_text_of_tokens(live: Live) -> None:
+    assert live.http.post("/detokenize", json={"tokens": [1, 2, 1]}).json() == {"prompt": "a ba"}
+    assert live.http.post("/detokenize", json={"tokens": [], "model": ENDPOINT}).json() == {"prompt": ""}
+
+
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [
+        ([], "not a list"),
+        ({}, '"tokens"'),
+        ({"tokens": "1 2"}, "whole numbers, not 1 2"),
+        ({"tokens": [1.0]}, "whole numbers, not [1.0]"),
+        ({"tokens": [True]}, "whole numbers, not [True]"),
+        ({"tokens": [1], "text": "a"}, "but it has 'text' too"),
+        ({"tokens": [1], "model": "gpt-4o"}, "is not served here"),
+    ],
+)
+def test_other_bodies_of_detokenize_are_refused(live: Live, body: object, part: str) -> None:
+    answer = live.http.post("/detokenize", json=body)
+    assert answer.status_code in {400, 404}
+    assert part in answer.json()["error"]["message"]
+
+
 def test_the_openapi_document_names_every_route(live: Live) -> None:
     document = live.http.get("/openapi.json").json()
     assert document["openapi"] == "3.1.0"

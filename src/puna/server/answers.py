@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from puna.dialog.prune import Dropped
@@ -16,6 +17,8 @@ from puna.server.merging import merged
 from puna.turn import Ask
 from puna.wire import dialects, reading, strictjson
 from puna.wire.dialect import Choice, Dialect, Facts, Given, Request
+
+T = TypeVar("T")
 
 
 class Turn(Protocol):
@@ -90,9 +93,35 @@ class Speaker(Protocol):
         """What each token stands for."""
 
 
+@dataclass(slots=True)
+class Waiting:
+    """For how many seconds an answer has waited for its engine, while nothing else of it was done."""
+
+    seconds: float = 0.0
+
+    async def events(self, given: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        """The same events, each waited for by this clock."""
+        async with aclosing(given) as open_events:
+            while True:
+                with self:
+                    event = await anext(open_events, None)
+                if event is None:
+                    return
+                yield event
+
+    def __enter__(self) -> None:
+        self.seconds -= time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.monotonic()
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer whose first token is still to come. turns: one for each choice. streamed: as it grows, or as a whole."""
+    """An answer whose first token is still to come. turns: one for each choice. streamed: as it grows, or as a whole.
+
+    waiting: for the engine.
+    """
 
     speaker: Speaker
     dialect: Dialect
@@ -100,6 +129,7 @@ class Answer:
     facts: Facts
     turns: tuple[Turn, ...]
     streamed: bool
+    waiting: Waiting = field(default_factory=Waiting)
 
     @property
     def media_type(self) -> str:
@@ -147,7 +177,8 @@ class Answer:
     def _events(self) -> AsyncGenerator[tuple[int, Delta | Receipt], None]:
         n = self.request.n
         streams = [stream for turn in self.turns[::n] for stream in turn.answers(n)]
-        return merged(streams, max(1, self.speaker.info.slots))
+        # Where nobody knows the slots, the server behind has a queue of its own.
+        return self.waiting.events(merged(streams, self.speaker.info.slots or len(streams)))
 
     async def _stream(
         self,
@@ -197,7 +228,8 @@ class Answer:
             spelled = await self.speaker.spelled(ids) if wanted else []
             echoed: tuple[tuple[bytes, Logprob | None], ...] = ()
             if request.extras.logprobs is not None:
-                scored, receipt = await turn.score(request.extras.logprobs)
+                with self.waiting:
+                    scored, receipt = await turn.score(request.extras.logprobs)
                 echoed = tuple(zip(spelled, scored.tokens, strict=True))
                 choices[first].scored = scored.timing
                 if request.silent:
@@ -206,6 +238,10 @@ class Answer:
             for choice in choices[first : first + request.n]:
                 choice.prompt = given if isinstance(given, str) else b"".join(spelled).decode("utf-8", "replace")
                 choice.echoed = echoed
+
+
+_TELLS_TOKENS = frozenset({"tgi", "lmi-tgi"})
+"""Dialects whose records tell of every token, whoever asked: they do without where an engine does not tell."""
 
 
 async def answer_to(
@@ -235,6 +271,8 @@ async def answer_to(
     if request.stream and not streamed:
         unused += ("stream (there is nothing to stream)" if request.silent else "stream (this dialect does not)",)
     ignored = (*request.ignored, *unused)
+    if dialect.name in _TELLS_TOKENS and not request.extras.logprobs and speaker.info.found.get("logprobs") is False:
+        request = replace(request, extras=replace(request.extras, logprobs=None))
     prepared = [await speaker.prepare(_ask(request, prompt, ignored, cap=cap)) for prompt in request.prompts]
     turns = tuple(turn.again(n) if n else turn for turn in prepared for n in range(request.n))
     return Answer(speaker, dialect, request, facts, turns, streamed)

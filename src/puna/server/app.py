@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -28,6 +28,7 @@ from puna.server.openai import Completions, Models, error_response
 from puna.server.openapi import document
 from puna.server.origins import Origins
 from puna.server.receipts import Receipts
+from puna.server.upstream import Reach
 from puna.wire import dialects
 
 
@@ -57,7 +58,8 @@ class Setup:
     """How an endpoint is run. log: gets a line per request; structured: as JSON. state: a word of ``container.STATUS``.
 
     waiting: requests without a slot. restarts: of the engine's process, so far. dialect: of bodies to the SageMaker routes. prompts: whether receipts hold the
-    prompt's text and ids. proofs: one of which a request must bear; none means that the endpoint is open.
+    prompt's text and ids. proofs: one of which a request must bear; none means that the endpoint is open. reach: asks whether the server
+    that the engine is the client of is there, and never raises; None for an engine that is none.
     """
 
     log: Log = _no_log
@@ -70,6 +72,7 @@ class Setup:
     faults: Faults = field(default_factory=Faults)
     prompts: bool = False
     proofs: tuple[Proof, ...] = ()
+    reach: Callable[[], Awaitable[bool]] | None = None
 
 
 def create_app(speaker: Speaker, endpoint: str, setup: Setup | None = None) -> Starlette:
@@ -80,18 +83,17 @@ def create_app(speaker: Speaker, endpoint: str, setup: Setup | None = None) -> S
         speaker, endpoint, Receipts(), metrics, setup.dialect, setup.limits, setup.faults, prompts=setup.prompts
     )
 
-    metrics.watch(
-        running=lambda: service.running,
-        waiting=setup.waiting,
-        slots=lambda: speaker.info.slots,
-        ready=lambda: setup.state() == "ready",
-        restarts=setup.restarts,
-    )
-
     def finished(exchange: Exchange) -> None:
         metrics.finished(exchange.route, exchange.status, exchange.seconds)
 
-    health = Health(service, setup.state, setup.restarts)
+    health = Health(service, setup.state, setup.restarts, None if setup.reach is None else Reach(setup.reach))
+    metrics.watch(
+        running=lambda: service.running,
+        waiting=setup.waiting,
+        slots=lambda: speaker.info.slots or None,
+        ready=lambda: health.word() == "ready",
+        restarts=setup.restarts,
+    )
     app = Starlette(
         routes=_routes(service, health),
         middleware=[
@@ -128,6 +130,7 @@ def _routes(service: Service, health: Health) -> list[BaseRoute]:
         Route("/v1/models", models.every),
         Route("/v1/models/{id:path}", models.one),
         Route("/tokenize", models.tokenize, methods=post),
+        Route("/detokenize", models.detokenize, methods=post),
         Route("/invocations", Invocations(service, Container()), methods=post),
         Route("/ping", health.ping),
         Route("/health", health.health),

@@ -7,6 +7,7 @@ chunked HTTP; the frames of the Runtime API are added by the service.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers
@@ -20,10 +21,11 @@ from puna.server.answers import Answer
 from puna.server.faults import ContainerFault
 from puna.server.headers import attributes
 from puna.server.invocations import Call, Service
+from puna.server.upstream import Reach, UpstreamDeniedError
 from puna.wire.dialect import Dialect, Request
 
-STATUS = {"loading": 503, "restarting": 503, "stopping": 503, "stopped": 503, "ready": 200}
-"""HTTP status of /ping by the state of the endpoint."""
+STATUS = {"loading": 503, "restarting": 503, "away": 503, "stopping": 503, "stopped": 503, "ready": 200}
+"""HTTP status of /ping by the state of the endpoint; away: the server that it stands in front of does not answer."""
 
 
 class Container:
@@ -73,27 +75,34 @@ class Container:
 
 
 class Health:
-    """Whether there is an engine that can answer. state: a word of ``STATUS``. restarts: of the engine's process, so far."""
+    """Whether there is an engine that can answer. state: a word of ``STATUS``. restarts: of the engine's process, so far.
 
-    def __init__(self, service: Service, state: Callable[[], str], restarts: Callable[[], int]) -> None:
+    reach: whether the server is there that the engine is the client of; None for an engine that is none.
+    """
+
+    def __init__(
+        self, service: Service, state: Callable[[], str], restarts: Callable[[], int], reach: Reach | None = None
+    ) -> None:
         self.service = service
         self.state = state
         self.restarts = restarts
+        self.reach = reach
 
     async def ping(self, request: HttpRequest) -> Response:  # noqa: ARG002
         """``GET /ping``: 200 when ready, else 503; no body."""
-        return Response(status_code=STATUS[self.word()])
+        return Response(status_code=STATUS[await self._looked()])
 
     async def health(self, request: HttpRequest) -> Response:  # noqa: ARG002
         """``GET /health``: the same, and what runs here."""
-        info, state = self.service.speaker.info, self.word()
+        state = await self._looked()
+        info = self.service.speaker.info
         facts = {
             "status": state,
             "endpoint": self.service.endpoint,
             "model": info.model,
             "engine": info.build,
-            "context": info.context,
-            "slots": info.slots,
+            "context": info.context or None,
+            "slots": info.slots or None,
             "restarts": self.restarts(),
             "dialect": self.service.dialect,
             "limits": self.service.limits.as_json(),
@@ -101,8 +110,16 @@ class Health:
         return Response(aws.to_json(facts), STATUS[state], media_type="application/json")
 
     def word(self) -> str:
-        """The state in a word of ``STATUS``."""
-        return "stopping" if self.service.draining else self.state()
+        """The state in a word of ``STATUS``, as far as it is known without asking another server."""
+        if self.service.draining:
+            return "stopping"
+        state = self.state()
+        return "away" if state == "ready" and self.reach is not None and not self.reach.there else state
+
+    async def _looked(self) -> str:
+        if self.reach is not None and self.state() == "ready":
+            await self.reach.look()
+        return self.word()
 
 
 def status_of(dialect: Dialect, error: Exception) -> int:
@@ -118,4 +135,8 @@ def body_of(dialect: Dialect, error: Exception, sentence: str) -> bytes:
 
 def retry_after(error: Exception) -> dict[str, str]:
     """When to ask again, where that may help (RFC 9110, section 10.2.3)."""
-    return {"Retry-After": "1"} if getattr(error, "status", 0) in {429, 503} else {}
+    wanted = getattr(error, "retry_after", None)
+    if getattr(error, "status", 0) in {429, 503}:
+        return {"Retry-After": str(max(1, math.ceil(wanted or 1)))}
+    # Of OpenAI's SDKs, which ask again after any other 5xx.
+    return {"x-should-retry": "false"} if isinstance(error, UpstreamDeniedError) else {}

@@ -29,7 +29,9 @@ from puna.server.headers import VARIANT, Rule, detected, problem
 MAX_BODY = 64 * 1024
 """Bytes of a call; those that are answered here have about 100."""
 
-_STATES = {"ready": "InService", "loading": "Creating", "restarting": "Updating", "stopping": "Deleting"}
+_STATES = {
+    "ready": "InService", "loading": "Creating", "restarting": "Updating", "away": "OutOfService", "stopping": "Deleting",
+}  # fmt: skip
 """EndpointStatus by the state of the endpoint; any other state is Failed."""
 
 _INPUTS: Mapping[str, Mapping[str, type[object]]] = {

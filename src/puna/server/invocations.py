@@ -19,11 +19,12 @@ from starlette.types import Receive, Scope, Send
 
 from puna.errors import EngineStoppedError, PunaError
 from puna.generation import Receipt
-from puna.server.answers import Answer, Speaker, answer_to, chosen, note_of, value_of
+from puna.server.answers import Answer, Speaker, Waiting, answer_to, chosen, note_of, value_of
 from puna.server.exchange import ClientGoneError, Exchange, exchange_of, read_body, until_gone
 from puna.server.faults import STREAM_TIMED_OUT, TIMED_OUT, ContainerFault, Faults, StreamFault, Strike
 from puna.server.metrics import Metrics
 from puna.server.receipts import Receipts, path_of
+from puna.server.upstream import told
 from puna.wire import dialects
 from puna.wire.dialect import Dialect, Facts, Request
 from puna.wire.workshop import MAX_SENTENCE
@@ -110,7 +111,8 @@ class Service:
 class Call:
     """One invocation under way. dialect: known once the body was read; before, that of a body of no known shape.
 
-    faults: those that have struck, or will. known: what a receipt can tell before the answer has ended.
+    faults: those that have struck, or will. known: what a receipt can tell before the answer has ended. prepared, sent: seconds that
+    went into preparing the answer, and into sending what there is of it. waiting: for its engine.
     """
 
     scope: Scope
@@ -119,6 +121,15 @@ class Call:
     strike: Strike
     faults: tuple[str, ...] = ()
     known: Mapping[str, object] = field(default_factory=dict)
+    prepared: float = 0.0
+    sent: float = 0.0
+    waiting: Waiting = field(default_factory=Waiting)
+
+    def spent(self) -> dict[str, float]:
+        """Seconds since its first byte, by what they went into; ``puna`` is all that is left."""
+        spent = {"prepare": self.prepared, "upstream": self.waiting.seconds, "send": self.sent}
+        spent["puna"] = max(0.0, self.exchange.seconds - sum(spent.values()))
+        return {name: round(seconds, 6) for name, seconds in spent.items()}
 
 
 class Manner(Protocol):
@@ -189,7 +200,8 @@ class Invocations:
                 raise
             await self._refuse(call, error, receive, send)
 
-    async def _refuse(self, call: Call, error: Exception, receive: Receive, send: Send) -> None:
+    async def _refuse(self, call: Call, failure: Exception, receive: Receive, send: Send) -> None:
+        error = told(failure)
         sentence = _sentence(call.exchange, error)
         # A sentence that quotes a huge value is cut.
         cut = f"{sentence[:MAX_SENTENCE]} ..." if len(sentence) > MAX_SENTENCE else sentence
@@ -205,7 +217,9 @@ class Invocations:
             async with asyncio.timeout(first or None) as limit:
                 self._struck(call)
                 await call.strike.before()
+                began = time.monotonic()
                 answer = await self._prepared(call, body)
+                call.prepared, call.waiting = time.monotonic() - began, answer.waiting
                 call.known = answer.turns[0].facts(prompts=service.prompts)
                 headers = {**manner.head(answer), "x-puna-prompt": answer.origin, **_named(call)}
                 pulse = Pulse(service.metrics, call.exchange.began)
@@ -260,16 +274,18 @@ class Invocations:
         try:
             async with asyncio.timeout(max(0.0, longest - spent) if longest else None) as whole:
                 while record is not None:
+                    began = time.monotonic()
                     await send({"type": "http.response.body", "body": self.manner.part(record), "more_body": True})
+                    call.sent += time.monotonic() - began
                     record = await anext(records, None)
         except Exception as error:  # noqa: BLE001  # the head has gone; only the stream itself can tell of it
-            told: Exception = error
+            failure = told(error)
             if isinstance(error, TimeoutError) and whole.expired():
-                told = StreamFault("ModelInvocationTimeExceeded", STREAM_TIMED_OUT)
-            sentence = _sentence(call.exchange, told)
+                failure = StreamFault("ModelInvocationTimeExceeded", STREAM_TIMED_OUT)
+            sentence = _sentence(call.exchange, failure)
             call.exchange.note = _noted(call, f"broken: {sentence}")
             self._keep(call, {"status": 200, "error": sentence, **call.known})
-            last = self.manner.broken(call, told, sentence)
+            last = self.manner.broken(call, failure, sentence)
             await send({"type": "http.response.body", "body": last, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -277,6 +293,8 @@ class Invocations:
         call.exchange.note = _noted(call, note_of(receipts))
         first, *others = receipts
         more: dict[str, object] = {"choices": [other.outcome() for other in others]} if others else {}
+        if first.server or first.remote is not None:
+            more["spent"] = call.spent()
         self._keep(call, {"status": 200, **first.as_json(prompts=self.service.prompts), **more})
         for receipt in receipts:
             self.service.metrics.receipt(receipt)
@@ -287,7 +305,7 @@ class Invocations:
             "endpoint": self.service.endpoint,
             "dialect": call.dialect.name,
             "faults": list(call.faults),
-            "limits": {"context": self.service.speaker.info.context, **self.service.limits.as_json()},
+            "limits": {"context": self.service.speaker.info.context or None, **self.service.limits.as_json()},
         }
         self.service.receipts.put(call.exchange.id, {**known, **facts})
 

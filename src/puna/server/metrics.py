@@ -50,7 +50,8 @@ _GAUGES = {
 }
 
 
-Source = Callable[[], float]
+Source = Callable[[], float | None]
+"""None where nobody knows."""
 
 
 class _Watched(Collector):
@@ -66,8 +67,9 @@ class _Watched(Collector):
     def collect(self) -> Iterator[Metric]:
         """What there is."""
         for key, source in self.sources.items():
-            gauge = _GAUGES[key]
-            yield gauge.kind(gauge.name, gauge.text, value=float(source()))
+            gauge, value = _GAUGES[key], source()
+            if value is not None:
+                yield gauge.kind(gauge.name, gauge.text, value=float(value))
 
 
 class Metrics:

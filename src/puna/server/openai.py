@@ -1,8 +1,8 @@
 """The OpenAI API over HTTP: completions, models, tokens. Knows its routes and errors; what is said is the dialects' business.
 
 Routes: https://platform.openai.com/docs/api-reference; SageMaker's ``/endpoints/NAME/openai/v1``:
-https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints-openai-compatible.html; ``/tokenize`` as vLLM has it. All
-read 2026-11-22.
+https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints-openai-compatible.html; ``/tokenize`` and
+``/detokenize`` as vLLM has them. All read 2026-11-22.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from puna.server.exchange import exchange_of, read_body
 from puna.server.faults import ContainerFault
 from puna.server.headers import ServiceError, check_name, no_components
 from puna.server.invocations import MAX_BODY, Call, Service
+from puna.server.upstream import told
 from puna.turn import Ask
 from puna.wire import chat, openai, reading
 from puna.wire.dialect import Request
@@ -151,8 +152,8 @@ class Models:
             ids = await self._ids(body)
             spelled = await self.service.speaker.spelled(ids) if _wants_texts(body) else None
         except PunaError as error:
-            return error_response(_status(error), str(error), retry_after(error), _code(error))
-        context = self.service.speaker.info.context
+            return _refused(error)
+        context = self.service.speaker.info.context or None
 
         def told() -> Response:
             texts = None if spelled is None else [openai.spelled(data) for data in spelled]
@@ -160,6 +161,16 @@ class Models:
 
         # A long one in a thread, so that nobody's stream stands still for it.
         return told() if len(ids) < MANY else await asyncio.to_thread(told)
+
+    async def detokenize(self, request: HttpRequest) -> Response:
+        """``POST /detokenize``: the text of token ids; a control token is its name."""
+        exchange_of(request.scope).route = "openai"
+        try:
+            body = value_of(await read_body(request.scope, request.receive, MAX_BODY))
+            spelled = await self.service.speaker.spelled(_tokens(self.service, body))
+        except PunaError as error:
+            return _refused(error)
+        return _json({"prompt": b"".join(spelled).decode("utf-8", "replace")})
 
     async def _ids(self, body: object) -> tuple[int, ...]:
         if not isinstance(body, dict):
@@ -179,7 +190,26 @@ class Models:
 
     def _model(self, name: str) -> dict[str, object]:
         info = self.service.speaker.info
-        return {"id": name, "object": "model", "created": 0, "owned_by": "puna", "max_model_len": info.context}
+        return {"id": name, "object": "model", "created": 0, "owned_by": "puna", "max_model_len": info.context or None}
+
+
+def _refused(error: Exception) -> Response:
+    error = told(error)
+    return error_response(_status(error), str(error), retry_after(error), _code(error))
+
+
+def _tokens(service: Service, body: object) -> list[int]:
+    """The ids of a request to ``/detokenize``."""
+    shape = 'the body must be a JSON object with "tokens", a list of token ids'
+    if not isinstance(body, dict) or "tokens" not in body:
+        raise InputError(f"{shape}, not {reading.kind(body)}" if not isinstance(body, dict) else shape)
+    if unknown := sorted(map(str, body.keys() - {"model", "tokens"})):
+        raise InputError(f"{shape}, but it has {unknown[0]!r:.80} too")
+    _check_model(service, body.get("model") or "")
+    ids = body["tokens"]
+    if not isinstance(ids, list) or any(type(token) is not int for token in ids):
+        raise InputError(f"{shape}, and tokens must be whole numbers, not {str(ids)[:80]}")
+    return ids
 
 
 def _check_model(service: Service, name: object) -> None:

@@ -151,6 +151,7 @@ def description() -> bytes:
         "/v1/models": _get("the models"),
         "/v1/models/{id}": _get("one model", _in_path("id")),
         "/tokenize": _post("the exact ids of a prompt", ["tokenize"], (whole,)),
+        "/detokenize": _post("the text of token ids", ["detokenize"], (whole,)),
         "/ping": _get("whether the engine can answer"),
         "/health": _get("the same, and what runs here"),
         "/metrics": _get("figures for Prometheus"),
@@ -164,12 +165,18 @@ def description() -> bytes:
         "additionalProperties": False,
         "oneOf": [{"required": ["prompt"]}, {"required": ["messages"]}],
     }  # fmt: skip
+    detokenize: Schema = {
+        "type": "object",
+        "properties": {"model": {}, "tokens": {"type": "array", "items": {"type": "integer"}}},
+        "additionalProperties": False,
+        "required": ["tokens"],
+    }
     schemas = {name: body_of(dialect) for name, dialect in DIALECTS.items()}
     return aws.to_json({
         "openapi": "3.1.0",
         "info": {"title": "puna", "version": __version__, "description": "Llama prompts on a SageMaker and OpenAI endpoint"},
         "paths": paths,
-        "components": {"schemas": {**schemas, "tokenize": tokenize}},
+        "components": {"schemas": {**schemas, "tokenize": tokenize, "detokenize": detokenize}},
     })  # fmt: skip
 
 

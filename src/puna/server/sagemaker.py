@@ -19,11 +19,12 @@ from starlette.types import Scope
 from puna.errors import EngineBusyError, InputError, PunaError
 from puna.server import aws
 from puna.server.answers import Answer
-from puna.server.container import body_of, status_of
+from puna.server.container import body_of, retry_after, status_of
 from puna.server.exchange import BodyTooLargeError
 from puna.server.faults import ContainerFault, StreamFault
 from puna.server.headers import VARIANT, ServiceError, attributes, check
 from puna.server.invocations import Call, Service
+from puna.server.upstream import UpstreamDeniedError
 from puna.wire import eventstream
 from puna.wire.dialect import Request
 
@@ -75,8 +76,10 @@ class Whole:
         """What the container refuses is a ModelError; all else has its own status and code."""
         if isinstance(error, ContainerFault):
             return _model_error(call, error.container_status, error.container_body, headers)
-        if isinstance(error, InputError) and not isinstance(error, BodyTooLargeError | ServiceError):
+        own = isinstance(error, InputError) and not isinstance(error, BodyTooLargeError | ServiceError)
+        if own or isinstance(error, UpstreamDeniedError):  # SDKs do not ask again after a ModelError
             return _model_error(call, status_of(call.dialect, error), body_of(call.dialect, error, sentence), headers)
+        headers = {**retry_after(error), **headers}
         if isinstance(error, EngineBusyError):
             # AWS's status for it, by which SDKs know that they may ask again.
             return aws.error(400, error.code, sentence, headers=headers)

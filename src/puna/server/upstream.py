@@ -1,0 +1,90 @@
+"""What callers are told where the engine is a server of its own: its refusals in their terms, and whether it is there. Knows no connection.
+
+Whoever calls this endpoint knows nothing of the server behind it. So what that server says of the prompt is passed on, what it says
+of the moment becomes what SDKs ask again for, and what it says of this endpoint (its key, its model) is nobody's fault who calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from puna.errors import EngineBusyError, EngineStoppedError, InputError, PunaError, RefusedError, UnreachableError
+
+_PROMPT = frozenset({400, 413, 422})
+"""Statuses by which servers refuse a prompt or its parameters."""
+
+_MOMENT = frozenset({408, 502, 503, 504, 529})
+"""Statuses of a server, or of what stands before it, that may answer the next time; 529 is "overloaded" at some vendors."""
+
+FRESH_SECONDS = 1.0
+"""How long an answer to whether it is there holds: a balancer asks every few seconds, a page every five."""
+
+
+class UpstreamBusyError(EngineBusyError):
+    """The server behind this endpoint has too much to do. retry_after: seconds, None where it does not say."""
+
+    retry_after: float | None = None
+
+
+class UpstreamAwayError(EngineStoppedError):
+    """The server behind this endpoint does not answer, or cannot for the moment. retry_after: as above."""
+
+    retry_after: float | None = None
+
+
+class UpstreamDeniedError(PunaError):
+    """The server behind this endpoint refuses this endpoint itself. Asking again does not help, and no caller is at fault.
+
+    status: 502, since 401 would make SDKs and people doubt a key of their own.
+    """
+
+    status = 502
+    code = "ModelError"
+
+
+def told(error: Exception) -> Exception:
+    """The error that a caller of this endpoint is told; another one than the engine's own where that is a remote server's."""
+    if isinstance(error, RefusedError):
+        return _of_refusal(error)
+    if isinstance(error, UnreachableError):
+        return UpstreamAwayError(str(error))
+    return error
+
+
+def _of_refusal(error: RefusedError) -> PunaError:
+    if error.status in _PROMPT:
+        return InputError(str(error))
+    if error.status == 429:
+        busy = UpstreamBusyError(str(error))
+        busy.retry_after = error.retry_after
+        return busy
+    if error.status in _MOMENT:
+        away = UpstreamAwayError(str(error))
+        away.retry_after = error.retry_after
+        return away
+    if error.status < 500:
+        return UpstreamDeniedError(
+            f"{error}. It is this endpoint that is refused there, not your request: whoever runs it must look at the address, the "
+            "model's name and the key of its upstream"
+        )
+    return error
+
+
+class Reach:
+    """Whether the server behind this endpoint is there. probe: asks it, and never raises. there: as it was last time."""
+
+    def __init__(self, probe: Callable[[], Awaitable[bool]]) -> None:
+        self.there = True
+        self._probe = probe
+        self._asked = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def look(self) -> bool:
+        """Ask it, unless that was done a moment ago; those who want to know at the same time ask once."""
+        async with self._lock:
+            if time.monotonic() - self._asked >= FRESH_SECONDS:
+                self.there = await self._probe()
+                self._asked = time.monotonic()
+            return self.there
