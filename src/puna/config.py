@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from puna.chat import Spine
+from puna.engines.address import DEFAULT_ENDPOINT, Address, checked, keyed
 from puna.engines.base import Engine
 from puna.errors import InputError, ModelFileError
 from puna.formats import catalog as formats
@@ -23,12 +25,15 @@ from puna.models.pull import pull
 from puna.models.store import find
 from puna.models.template import template_in
 from puna.models.transfer import Progress, Report
-from puna.settings import DEFAULT_CONTEXT, OPTIONS, Settings, home, settings
+from puna.settings import DEFAULT_CONTEXT, OPTIONS, UPSTREAM, Settings, home, settings
 from puna.tokens.base import is_turn_token
 from puna.tokens.cache import Cached
+from puna.wire.dialects import AUTO
+from puna.wire.workshop import DIALECT as WORKSHOP
 
-__all__ = ["DEFAULT_CONTEXT", "OPTIONS", "Model", "Settings", "counter_of", "engine_of", "find_model", "format_of", "home", "in_format",
-           "model_file", "open_openai", "open_remote", "open_spine", "own_format", "settings", "spine_of", "today"]  # fmt: skip
+__all__ = ["DEFAULT_CONTEXT", "OPTIONS", "Address", "Model", "Settings", "counter_of", "engine_of", "find_model", "format_of", "home", "in_format",
+           "model_file", "open_address", "open_spine", "own_format", "settings", "spine_of", "today",
+           "upstream_of"]  # fmt: skip
 
 
 def _silent(_: Progress) -> None:
@@ -51,7 +56,7 @@ def find_model(wanted: Settings, progress: Report = _silent) -> Model | None:
     Raises:
         InputError: an unknown name, a bad file, a context larger than the model's, too little memory.
     """
-    if wanted.engine == "scripted":
+    if wanted.engine != "llamacpp":
         return None
     found = resolve(wanted.model)
     path = _path_of(found, wanted.home, progress)
@@ -91,6 +96,8 @@ async def open_spine(wanted: Settings, model: Model | None) -> Spine:
 
 def engine_of(wanted: Settings, model: Model | None, tell: Callable[[str], None] = _quiet) -> Engine:
     """The engine, not started yet. tell: gets a line when it is lost, and when it is back."""
+    if wanted.engine in UPSTREAM:
+        return _remote(upstream_of(wanted))
     return _scripted(wanted) if model is None else _llamacpp(wanted, model, tell)
 
 
@@ -100,6 +107,8 @@ async def spine_of(wanted: Settings, model: Model | None, engine: Engine) -> Spi
     Raises:
         InputError: an unknown format, or none known for the model. EngineError: the engine does not start.
     """
+    if wanted.engine in UPSTREAM:
+        return Spine(engine, await engine.start(), None, raw=wanted.prompts == "raw")
     format_ = own_format(wanted, model)
     counter = partial(counter_of, None if model is None else model.path, format_)
     return Spine(engine, await engine.start(), format_, raw=wanted.prompts == "raw", counter=counter)
@@ -136,26 +145,80 @@ def counter_of(path: Path | None, form: Writer) -> PromptCounter:
     return PromptCounter(form, Cached(tokenizer_of(path)))
 
 
-async def open_remote(url: str, endpoint: str) -> Spine:
-    """The client of an endpoint that speaks the SageMaker Runtime API."""
-    from puna.engines.sagemaker import SageMaker  # noqa: PLC0415
-
-    engine = SageMaker(url, endpoint)
-    return Spine(engine, await engine.start(), None)
-
-
-async def open_openai(url: str, model: str | None) -> Spine:
-    """The client of a server that speaks the OpenAI API. model: its name there, None for the only one.
-
-    The key that such a server may want is read where its own clients read it, from OPENAI_API_KEY.
+async def open_address(address: Address, environ: Mapping[str, str] | None = None) -> Spine:
+    """The client of a server, started. environ: has its keys; the process's own by default.
 
     Raises:
-        EndpointError: the server does not tell its models. InputError: it has no such model, or several and none is named.
+        InputError: no address, or one whose parts do not go together. EndpointError: nothing answers, or no server of models.
     """
+    asked = await _spoken(checked(address, os.environ if environ is None else environ))
+    if asked.api == "auto":
+        asked = keyed(replace(asked, api="openai"), os.environ if environ is None else environ)
+    engine = _remote(asked)
+    return Spine(engine, await engine.start(), None)
+
+
+async def open_remote(url: str, endpoint: str) -> Spine:
+    """The client of an endpoint that speaks the SageMaker Runtime API."""
+    return await open_address(Address(url, "sagemaker", endpoint, retries=0))
+
+
+def upstream_of(wanted: Settings) -> Address:
+    """The server behind ``puna serve --engine openai`` or ``sagemaker``. Who asks this endpoint asks again by himself: no retries here.
+
+    Raises:
+        InputError: no address, or one whose parts do not go together.
+    """
+    api: Literal["openai", "sagemaker"] = "openai" if wanted.engine == "openai" else "sagemaker"
+    own = {name: value for name, value in os.environ.items() if name == "OPENAI_API_KEY"}
+    return checked(
+        Address(
+            wanted.upstream or "",
+            api,
+            wanted.upstream_name,
+            wanted.upstream_key,
+            wanted.format,
+            wanted.upstream_dialect,
+            wanted.context,
+            retries=0,
+        ),
+        own,
+        "--upstream",
+    )
+
+
+async def _spoken(address: Address) -> Address:
+    """The address with its api; asked, where it does not tell."""
+    if address.api != "auto":
+        return address
+    from puna.engines.probing import PUNA, owner  # noqa: PLC0415
+
+    found = await owner(address.url, address.key)
+    if found is None:
+        return replace(address, api="sagemaker")
+    if found == PUNA:
+        return replace(address, api="sagemaker", dialect=WORKSHOP.name if address.dialect == AUTO else address.dialect)
+    return address
+
+
+def _remote(address: Address) -> Engine:
+    """The client of an address whose api is known, not started yet."""
+    from puna.engines.retry import Retrying  # noqa: PLC0415
+
+    engine = _openai(address) if address.api == "openai" else _sagemaker(address)
+    return Retrying(engine, address.retries) if address.retries else engine
+
+
+def _openai(address: Address) -> Engine:
     from puna.engines.openai import OpenAI  # noqa: PLC0415
 
-    engine = OpenAI(url, model, os.environ.get("OPENAI_API_KEY"))
-    return Spine(engine, await engine.start(), None)
+    return OpenAI(address.url, address.name, address.key)
+
+
+def _sagemaker(address: Address) -> Engine:
+    from puna.engines.sagemaker import SageMaker  # noqa: PLC0415
+
+    return SageMaker(address.url, address.name or DEFAULT_ENDPOINT)
 
 
 def _scripted(wanted: Settings) -> Engine:

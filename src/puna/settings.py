@@ -55,14 +55,25 @@ OPTIONS = (
     Option("context", int, None, "window of one request, in tokens (default 4096, or the model's own if smaller)"),
     Option("slots", int, 4, "requests that are worked on at a time; slots times context tokens of memory are planned"),
     Option("queue", int, 256, "requests that may wait for a slot; beyond them, the refusal that clients retry"),
-    Option("engine", str, "llamacpp", "what generates", ("llamacpp", "scripted")),
+    Option("engine", str, "llamacpp", "what generates: llamacpp is embedded; openai and sagemaker are the server at --upstream; "
+           "scripted says the prompt back", ("llamacpp", "openai", "sagemaker", "scripted")),
+    Option("upstream", str, None, "address of the server behind --engine openai or sagemaker; sagemaker:NAME is an endpoint of AWS"),
+    Option("upstream_name", str, None, "the model's name there, or the endpoint's (default: the only model; llama-2-7b)"),
+    Option("upstream_key", str, None, "the bearer token that the upstream wants", secret=True),
+    Option("upstream_dialect", str, AUTO, "the dialect of a SageMaker upstream's container (auto: found out)", (AUTO, *DIALECTS)),
     Option("prompts", str, "auto", "auto: a raw prompt of another family is rendered in the model's own format; raw: "
            "it is sent as it is", ("auto", "raw")),
     Option("format", str, None, "the model's chat format (default: what its file or the catalogue says)"),
-    Option("threads", int, None, "threads that decode one stream (default: half the cores)"),
-    Option("batch_threads", int, None, "threads for prefill and for several streams (default: all cores)"),
+    Option("threads", int, None, "threads that decode one stream (default: half the physical cores)"),
+    Option("batch_threads", int, None, "threads for prefill and for several streams (default: all physical cores)"),
     Option("cache_reuse", int, 0, "keep chunks of at least so many tokens when the front of a prompt changes; less work, but "
            "answers are no longer those of a fresh prefill; 0 is off"),
+    Option("prompt_cache", int, 0, "MiB of memory in which prompts are kept that have left their slot, for their next turn; 0 is off"),
+    Option("flash_attention", str, "auto", "flash attention: where llama.cpp finds it fit, always or never", ("auto", "on", "off")),
+    Option("cache_type", str, "f16", "numbers of the KV cache; q8_0 and q4_0 take a half and a quarter of the memory, and change answers",
+           ("f16", "q8_0", "q4_0")),
+    Option("gpu_layers", int, None, "layers that a GPU computes, where llama.cpp was built for one (default: as many as fit)"),
+    Option("replicas", int, 1, "copies of the endpoint on Ray Serve, each with an engine of its own (puna[ray])"),
     Option("dialect", str, AUTO, "the container's dialect on the SageMaker routes (auto: by each body's shape)",
            (AUTO, *DIALECTS)),
     Option("answer_length", str, "demand", "where prompt and max tokens exceed the window: demand refuses, cap lowers max tokens "
@@ -91,12 +102,21 @@ class Settings:
     port: int = 8080
     context: int | None = None
     slots: int = 4
-    engine: Literal["llamacpp", "scripted"] = "llamacpp"
+    engine: Literal["llamacpp", "openai", "sagemaker", "scripted"] = "llamacpp"
+    upstream: str | None = None
+    upstream_name: str | None = None
+    upstream_key: str | None = field(default=None, repr=False)
+    upstream_dialect: str = AUTO
     prompts: Literal["auto", "raw"] = "auto"
     format: str | None = None
     threads: int | None = None
     batch_threads: int | None = None
     cache_reuse: int = 0
+    prompt_cache: int = 0
+    flash_attention: Literal["auto", "on", "off"] = "auto"
+    cache_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    gpu_layers: int | None = None
+    replicas: int = 1
     queue: int = 256
     dialect: str = AUTO
     answer_length: Literal["demand", "cap"] = "demand"
@@ -111,8 +131,23 @@ class Settings:
     home: Path = Path()
 
 
+UPSTREAM = ("openai", "sagemaker")
+"""The engines that are servers at ``upstream``."""
+
+_EMBEDDED = (
+    "model",
+    "threads",
+    "batch_threads",
+    "cache_reuse",
+    "prompt_cache",
+    "flash_attention",
+    "cache_type",
+    "gpu_layers",
+)
+"""Settings of the embedded engine alone."""
+
 _RANGES = {"port": (0, 65535), "context": (64, 10_000_000), "slots": (1, 256), "threads": (1, 1024),
-           "batch_threads": (1, 1024), "cache_reuse": (0, 100_000), "queue": (0, 100_000),
+           "batch_threads": (1, 1024), "cache_reuse": (0, 100_000), "queue": (0, 100_000), "prompt_cache": (0, 1_048_576), "gpu_layers": (0, 1024), "replicas": (1, 64),
            "invocation_seconds": (0, 86_400), "stream_seconds": (0, 86_400)}  # fmt: skip
 
 
@@ -135,6 +170,7 @@ def settings(
     environ = os.environ if environ is None else environ
     from_file = _read_toml(file) if file else {}
     chosen: dict[str, Any] = {}
+    said: dict[str, str] = {}
     for option in OPTIONS:
         places = (
             (option.flag, flags.get(option.name)),
@@ -143,9 +179,41 @@ def settings(
         )
         for place, value in places:
             if value is not None:
-                chosen[option.name] = _checked(option, value, place)
+                chosen[option.name], said[option.name] = _checked(option, value, place), place
                 break
+    _check_together(str(chosen.get("engine", "llamacpp")), said)
     return Settings(**chosen, home=home(environ))
+
+
+def _check_together(engine: str, said: Mapping[str, str]) -> None:
+    """said: where each setting that was given was given.
+
+    Raises:
+        InputError: settings that do not belong to the engine.
+    """
+    if engine not in UPSTREAM:
+        for name in ("upstream", "upstream_name", "upstream_key", "upstream_dialect"):
+            if name in said:
+                raise InputError(
+                    f"{said[name]} is about the server behind --engine openai or --engine sagemaker, but the engine is {engine}; name "
+                    "one of those, or leave it out"
+                )
+        return
+    if "upstream" not in said:
+        raise InputError(
+            f"{said['engine']} {engine} needs the server's address: --upstream URL with puna serve; elsewhere --url names it, without "
+            "--engine"
+        )
+    if engine == "openai" and "upstream_dialect" in said:
+        raise InputError(
+            f"{said['upstream_dialect']} is about a SageMaker container, but the engine is openai; leave it out"
+        )
+    for name in _EMBEDDED:
+        if name in said:
+            instead = "; the model there is named by --upstream-name" if name == "model" else ""
+            raise InputError(
+                f"{said[name]} is about the embedded engine, but the engine is {engine}; leave it out{instead}"
+            )
 
 
 def _read_toml(file: Path) -> dict[str, object]:

@@ -138,10 +138,8 @@ async def opened(found: Found, formats: Iterable[str], jobs: int) -> AsyncIterat
     target = found.target
     if found.settings is not None:
         spine = await config.open_spine(found.settings, found.model)
-    elif target.api == "openai":
-        spine = await config.open_openai(target.url or "", target.model)
     else:
-        spine = await config.open_remote(target.url or "", target.endpoint)
+        spine = await config.open_address(_address(target))
     try:
         others = (
             {} if found.settings is None else {f: config.in_format(spine, found.model, f) for f in formats if f != AUTO}
@@ -149,6 +147,12 @@ async def opened(found: Found, formats: Iterable[str], jobs: int) -> AsyncIterat
         yield Opened(found, spine, others, min(jobs, spine.info.slots or jobs))
     finally:
         await spine.engine.close()
+
+
+def _address(target: Target) -> config.Address:
+    """Who runs a plan asks again by himself, and keeps what came of each try."""
+    name = target.model if target.api == "openai" else target.endpoint
+    return config.Address(target.url or "", "openai" if target.api == "openai" else "sagemaker", name, retries=0)
 
 
 def checksum(path: Path, home: Path, progress: Report = _silent) -> str:

@@ -1,0 +1,51 @@
+"""Which API a server at an address speaks: one question, where the address does not tell. Knows no prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from puna.engines.remote import client, lost
+from puna.errors import EndpointError, RefusedError, UnreachableError
+
+PUNA = "puna"
+"""Who owns the models that an endpoint of puna's lists."""
+
+
+async def owner(url: str, key: str | None) -> str | None:
+    """Who owns the models that ``/v1/models`` lists, "" where that is not told; None where there is no such list: no OpenAI API.
+
+    Raises:
+        UnreachableError: nothing answers. RefusedError: a key is wanted. EndpointError: what answers is no server of models.
+    """
+    headers = {"Authorization": f"Bearer {key}"} if key else None
+    async with client(url, headers) as http:
+        try:
+            answer = await http.get(f"{url}/v1/models")
+        except httpx.HTTPError as error:
+            raise lost(url, error, UnreachableError) from error
+    if (
+        answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+        and "x-amzn-requestid" not in answer.headers
+    ):
+        raise RefusedError(
+            f"{url} wants a key to tell what it is ({answer.status_code}); give the key, or say --api openai or --api sagemaker",
+            answer.status_code,
+        )
+    if answer.status_code != httpx.codes.OK:
+        return None
+    return _owner(url, answer)
+
+
+def _owner(url: str, answer: httpx.Response) -> str:
+    try:
+        entries: list[Mapping[str, Any]] = answer.json()["data"]
+        owners = {str(entry.get("owned_by") or "") for entry in entries}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        media = answer.headers.get("content-type", "no media type")
+        raise EndpointError(
+            f"{url}/v1/models must list models as the OpenAI API does, but answered with {media}; is it such a server, or a web page?"
+        ) from None
+    return owners.pop() if len(owners) == 1 else ""
