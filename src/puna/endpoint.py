@@ -93,12 +93,19 @@ class Guards:
 
 def put_together(wanted: config.Settings, model: config.Model | None, guards: Guards, log: Log, note: Log) -> Endpoint:
     """An endpoint with its page. log: gets a line per request."""
-    name = model.name if model else wanted.engine
-    late = Late(EngineInfo(name, "", wanted.context or config.DEFAULT_CONTEXT, wanted.slots))
+    late = Late(_expected(wanted, model))
     engine = config.engine_of(wanted, model, note)
     app = create_app(late, wanted.name, _setup(wanted, guards, engine, log))
     add_to(app, late, wanted.home / "sessions")
     return Endpoint(wanted, model, engine, app, late, note)
+
+
+def _expected(wanted: config.Settings, model: config.Model | None) -> EngineInfo:
+    """What is known before the engine has started. Of an upstream, that is what its address says."""
+    if wanted.upstream is not None:
+        return EngineInfo(wanted.upstream_name or wanted.engine, "", wanted.context or 0, 0)
+    name = model.name if model else wanted.engine
+    return EngineInfo(name, "", wanted.context or config.DEFAULT_CONTEXT, wanted.slots)
 
 
 def _setup(wanted: config.Settings, guards: Guards, engine: Engine, log: Log) -> Setup:
@@ -113,6 +120,7 @@ def _setup(wanted: config.Settings, guards: Guards, engine: Engine, log: Log) ->
         faults=guards.faults,
         prompts=wanted.receipts == "text",
         proofs=guards.proofs,
+        reach=getattr(engine, "reachable", None),
     )
 
 

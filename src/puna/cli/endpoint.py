@@ -25,12 +25,15 @@ class Endpoint:
     url: str
     name: str
     spine: Spine
+    upstream: str | None = None
 
     @property
     def ready_line(self) -> str:
-        """What ``puna serve`` prints when it is ready."""
+        """What ``puna serve`` prints when it is ready. context: of one request, however many slots there are."""
         info = self.spine.info
-        return f"ready {self.url} endpoint={self.name} model={info.model} context={info.context} slots={info.slots}"
+        context, slots = (number or "unknown" for number in (info.context, info.slots))
+        behind = "" if self.upstream is None else f" upstream={self.upstream}"
+        return f"ready {self.url} endpoint={self.name} model={info.model} context={context} slots={slots}{behind}"
 
 
 Work = Callable[[Endpoint, asyncio.Event], Awaitable[int]]
@@ -76,7 +79,7 @@ async def _serve(
             if spine is None:
                 return 0
             try:
-                status = await work(Endpoint(address_of(bound), made.wanted.name, spine))
+                status = await work(Endpoint(address_of(bound), made.wanted.name, spine, made.wanted.upstream))
                 await made.drain()
                 return status
             finally:
