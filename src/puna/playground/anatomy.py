@@ -50,18 +50,39 @@ def drawn(tokens: Sequence[tuple[Label, Piece]]) -> list[dict[str, object]]:
 
 
 def window(tokens: Sequence[tuple[Label, Piece]], reserve: int, context: int) -> dict[str, object]:
-    """Where the window's tokens go. ``prompt_tokens + reserve + free == context``; reserve: for the answer."""
+    """Where the window's tokens go. ``prompt_tokens + reserve + free == context``; reserve: for the answer.
+
+    context: 0 where nobody knows it; then nothing is free, and nothing is too much.
+    """
     parts = dict.fromkeys(PARTS, 0)
     for label, _ in tokens:
         parts[label.part] += 1
-    free = context - len(tokens) - reserve
-    room = context - len(tokens)
+    return {"prompt_tokens": len(tokens), "reserve": reserve, "parts": parts, **_room(len(tokens), reserve, context)}
+
+
+def _room(used: int, reserve: int, context: int) -> dict[str, object]:
+    if not context:
+        return {"context": None, "free": None, "over": 0, "fits_max_tokens": None}
+    room = context - used
+    free = room - reserve
+    return {"context": context, "free": free, "over": max(0, -free), "fits_max_tokens": room if room > 0 else None}
+
+
+def untold(spans: Iterable[Span], tokens: int, reserve: int, context: int) -> dict[str, object]:
+    """The same of a prompt whose tokens are the server's affair: its pieces as they are sent, each as one without an id.
+
+    tokens: how many the server counts, 0 where it does not say. context: as in ``window``.
+    """
+    segments = [
+        {"kind": label.kind, "turn": label.turn, "message": label.message, "tokens": [[None, text]]}
+        for text, label in spans
+        if text
+    ]
     return {
-        "prompt_tokens": len(tokens),
+        "segments": segments,
+        "prompt_tokens": tokens or None,
         "reserve": reserve,
-        "context": context,
-        "free": free,
-        "parts": parts,
-        "over": max(0, -free),
-        "fits_max_tokens": room if room > 0 else None,
+        "parts": None,
+        **_room(tokens, reserve, context if tokens else 0),
+        "context": context or None,
     }

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Protocol
 
+from puna.engines.base import Speaks
 from puna.errors import PunaError
 from puna.generation import Delta, Receipt
 from puna.playground import records
@@ -96,8 +97,9 @@ class Answering:
 
     async def _name_control(self, delta: Delta) -> None:
         """Learn the names of tokens without bytes."""
-        unnamed = {t.id for token in delta.logprobs for t in (token, *token.top) if not t.data} - self._control.keys()
-        if unnamed:
+        said = [t for token in delta.logprobs for t in (token, *token.top)]
+        unnamed = {t.id for t in said if not t.data and t.id >= 0} - self._control.keys()
+        if unnamed and self._speaker.info.speaks is Speaks.IDS:
             ids = sorted(unnamed)
             for token, data in zip(ids, await self._speaker.spelled(ids), strict=True):
                 self._control[token] = data.decode("utf-8", "replace")

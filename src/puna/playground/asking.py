@@ -22,8 +22,8 @@ class Asked:
     dialog: Dialog
     first: int
 
-    def ask(self, *, top: int = 0, begun: Begun | None = None, continues: bool = False) -> Ask:
-        """The spine's question. top: alternatives of each token. continues: the last message is the begun answer."""
+    def ask(self, *, top: int | None = 0, begun: Begun | None = None, continues: bool = False) -> Ask:
+        """The spine's question. top: alternatives of each token, None for no probabilities. continues: the last message is the begun answer."""
         talk = self.talk
         extras = Extras(logprobs=top)
         if talk.prompt is not None:

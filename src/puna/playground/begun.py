@@ -19,6 +19,11 @@ async def begun_of(given: Sequence[Given], speaker: Speaker) -> Begun | None:
     """
     if not given:
         return None
+    if speaker.writes is None:
+        raise InputError(
+            "an answer can only be continued where the prompt is written out, and this endpoint's engine takes whole messages; "
+            "regenerate it, or edit the message before it"
+        )
     spelled = dict(zip((t.id for t in given), await speaker.spelled([t.id for t in given]), strict=True))
     _check_plain(spelled, speaker.info.control)
     ids: list[int] = []

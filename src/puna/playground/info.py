@@ -12,6 +12,7 @@ from puna.dialog.prune import POLICIES
 from puna.generation import LEAST_TEMPERATURE, MAX_ALTERNATIVES, MAX_STOP, MAX_STOPS, RANGES, Sampling
 from puna.playground.bodies import MAX_EXAMPLES, MAX_PANES, TOP
 from puna.server.answers import Speaker
+from puna.server.loading import Late
 from puna.version import __version__
 
 
@@ -32,13 +33,14 @@ class Param:
     def as_json(self, context: int) -> dict[str, object]:
         """The parameter with its range and default; a window of ``context`` tokens bounds the answer's length."""
         _, low, high = RANGES[self.name]
-        high = context if self.name == "max_tokens" else min(high, self.most or high)
+        # Where nobody knows the window, nobody knows the longest answer either.
+        most = (context or None) if self.name == "max_tokens" else min(high, self.most or high)
         return {
             "name": self.name,
             "label": self.label,
             "help": self.help,
             "min": low,
-            "max": high,
+            "max": most,
             "step": self.step,
             "default": getattr(DEFAULTS, self.name),
             "neutral": self.neutral,
@@ -117,10 +119,12 @@ def info(speaker: Speaker, limits: Mapping[str, int]) -> dict[str, object]:
         "model": engine.model,
         "engine": engine.build,
         "format": speaker.writes,
-        "context": engine.context,
-        "slots": engine.slots,
+        "context": engine.context or None,
+        "slots": engine.slots or None,
+        "speaks": str(engine.speaks),
         "reproducible": engine.reproducible,
-        "ready": speaker.writes is not None,
+        "ready": not isinstance(speaker, Late) or speaker.loaded,
+        "continues": speaker.writes is not None,
         "params": [param.as_json(engine.context) for param in PARAMS],
         "presets": presets(),
         "policies": [

@@ -140,6 +140,16 @@ def _ender(control: Iterable[str]) -> re.Pattern[str] | None:
     return re.compile("(?:" + "|".join(map(re.escape, texts)) + r")\n?") if texts else None
 
 
+def spans_of_messages(said: Iterable[Said]) -> list[Span]:
+    """Messages that are sent as they are, in labelled pieces; whoever gets them writes the markers."""
+    return [
+        (text, Label(kind, "context" if kind == "context" else entry.part, entry.turn, entry.message))
+        for entry in said
+        for kind, text in entry.kinds
+        if text
+    ]
+
+
 def spans_of_text(text: str, parsed: Parsed) -> list[Span]:
     """A written prompt in labelled pieces, as its author wrote it: tags are markers, what was meant by them is content."""
     edges = {0, len(text)}

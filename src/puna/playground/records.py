@@ -14,6 +14,7 @@ from puna.errors import (
     PunaError,
 )
 from puna.generation import Delta, Logprob, Receipt
+from puna.server import upstream
 from puna.server.answers import Turn
 
 Record = dict[str, object]
@@ -26,6 +27,7 @@ CODES: tuple[tuple[type[PunaError], str], ...] = (
     (EngineBusyError, "busy"),
     (EngineStoppedError, "stopped"),
     (EngineError, "engine"),
+    (upstream.UpstreamDeniedError, "upstream"),
     (ContextWindowError, "context_window"),
 )
 """What pages tell errors apart by; beside these, ``input`` for what was asked wrongly, and ``internal``."""
@@ -56,14 +58,14 @@ class Tokens:
     def _record(self, text: str, token: Logprob) -> Record:
         own = {} if token.data == text.encode() else {"bytes": token.data.hex()}
         top = [self._candidate(other) for other in token.top]
-        return self._numbered({"id": token.id, "t": text, "lp": round(token.logprob, _DIGITS), "top": top, **own})
+        return self._numbered({"id": _id(token), "t": text, "lp": round(token.logprob, _DIGITS), "top": top, **own})
 
     def _candidate(self, token: Logprob) -> list[object]:
         """``[id, text, log-probability]``, and ``"control"`` for a control token, whose text is only its name."""
         told = round(token.logprob, _DIGITS)
         if token.id in self._control:
             return [token.id, self._control[token.id], told, "control"]
-        return [token.id, token.data.decode("utf-8", "replace"), told]
+        return [_id(token), token.data.decode("utf-8", "replace"), told]
 
     def _numbered(self, record: Record) -> Record:
         numbered = {"type": "tok", "i": self._count, **record}
@@ -71,11 +73,16 @@ class Tokens:
         return numbered
 
 
+def _id(token: Logprob) -> int | None:
+    """A token's id; None where the engine tells none."""
+    return token.id if token.id >= 0 else None
+
+
 def start(turn: Turn) -> Record:
     """What is known before the first token."""
     return {
         "type": "start",
-        "prompt_tokens": len(turn.prompt.ids),
+        "prompt_tokens": len(turn.prompt.ids) or None,
         "seed": turn.sampling.seed,
         "sampling": turn.sampling.as_json(),
         "findings": list(turn.findings),
@@ -102,8 +109,9 @@ def done(receipt: Receipt, first: float) -> Record:
     }
 
 
-def told(error: PunaError) -> Record:
+def told(failure: PunaError) -> Record:
     """An error as the page is told: what went wrong, and whether the same request may succeed later."""
+    error = upstream.told(failure)
     code = next(
         (name for kind, name in CODES if isinstance(error, kind)), "input" if error.status < 500 else "internal"
     )

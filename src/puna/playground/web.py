@@ -29,8 +29,9 @@ from puna.playground.bodies import object_of
 from puna.playground.export import Exported, export
 from puna.playground.records import Record
 from puna.playground.workbench import Workbench
-from puna.server import aws
+from puna.server import aws, upstream
 from puna.server.answers import Speaker, Turn, value_of
+from puna.server.container import retry_after
 from puna.server.exchange import Exchange, exchange_of, read_body, until_gone
 from puna.server.invocations import Pulse, Service
 from puna.server.receipts import path_of
@@ -147,6 +148,10 @@ class Api:
         turn = await self.bench.sent(body)
         # What no messages can say goes as its token ids, to which no route adds a format's stops.
         by_ids = body.get("prompt") is not None or bool(body.get("begun"))
+        if by_ids and not turn.prompt.ids:
+            raise InputError(
+                "an exact prompt is exported as its token ids, which this endpoint's engine does not tell; export a chat instead"
+            )
         stops = (*turn.sampling.stop, *turn.extra_stops) if by_ids else turn.sampling.stop
         asked = Exported(
             url=str(request.base_url).rstrip("/"),
@@ -287,8 +292,9 @@ def refusal(exchange: Exchange, error: PunaError) -> Response:
     told = records.told(error)
     exchange.note = str(error)
     loading = told["code"] == "loading"
-    status = 503 if loading else error.status
-    headers = {"Retry-After": "1"} if loading or told["code"] in {"busy", "stopped"} else {}
+    meant = upstream.told(error)
+    status = 503 if loading else meant.status
+    headers = {"Retry-After": "1"} if loading else retry_after(meant)
     return Response(aws.to_json({"error": told}), status, headers, "application/json")
 
 

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import cast
 
+from puna.engines.base import Speaks
 from puna.errors import ContextWindowError, InputError, PunaError
 from puna.formats import catalog
 from puna.formats.lint import lint
@@ -19,7 +20,7 @@ from puna.playground.asking import Asked, asked
 from puna.playground.begun import begun_of
 from puna.playground.bodies import TALK, Talk
 from puna.playground.info import info
-from puna.playground.labels import Span, spans, spans_of_text
+from puna.playground.labels import Span, spans, spans_of_messages, spans_of_text
 from puna.playground.records import Record
 from puna.server.answers import Speaker, Turn
 from puna.turn import Ask, Begun, together
@@ -29,6 +30,17 @@ LONG = 4000
 """Tokens from which a prompt is drawn in a thread."""
 
 NOBODY: Journal = NoJournal()
+
+_MESSAGES = (
+    "These messages go to the server behind this endpoint as they stand here; it writes its model's markers around them and counts "
+    "their tokens, and tells neither."
+)
+UNTOLD: Mapping[Speaks, str] = {
+    Speaks.IDS: _MESSAGES,
+    Speaks.MESSAGES: _MESSAGES,
+    Speaks.TEXT: "This text goes to the server behind this endpoint, which makes tokens of it, and does not tell which.",
+}
+"""What a page says where it cannot show a prompt's tokens."""
 
 
 class Workbench:
@@ -58,17 +70,8 @@ class Workbench:
         except ContextWindowError:
             findings, gone = (), whole.droppable()
             prompt, dropped = await self._overfull(whole, gone, begun)
-        spelled = await self.speaker.spelled(prompt.ids)
-
-        def draw() -> Record:
-            tokens = anatomy.labelled(prompt, spelled, self._spans(whole, prompt, gone, begun))
-            window = anatomy.window(tokens, talk.sampling.max_tokens, self.speaker.info.context)
-            return {"prompt": prompt.text, "segments": anatomy.drawn(tokens), **window}
-
-        # A long one in a thread: nobody's stream stands still for it.
-        drawn = draw() if len(prompt.ids) < LONG else await asyncio.to_thread(draw)
         return {
-            **drawn,
+            **await self._drawn(whole, prompt, gone, begun),
             "pruned": dropped,
             "pruned_turns": whole.turns_in(gone),
             "pruned_tokens": sum(int(str(entry["tokens"])) for entry in dropped),
@@ -86,8 +89,8 @@ class Workbench:
         text, form = talk.prompt or "", given.get("format") or catalog.AUTO
         if not isinstance(form, str):
             raise InputError(f"format must be a format's name, or {catalog.AUTO}")
-        ids = (await self.speaker.encoded(asked(talk).ask())).ids if text else ()
-        return {**linting.as_json(lint(text, form)), "tokens": len(ids)}
+        count = 0 if not text else len((await self.speaker.encoded(asked(talk).ask())).ids) if self._counts else None
+        return {**linting.as_json(lint(text, form)), "tokens": count}
 
     async def generate(self, body: Mapping[str, object], journal: Journal = NOBODY) -> AsyncGenerator[Record, None]:
         """Records of one answer: start, tokens, and how it ended. Closing the generator stops it.
@@ -153,15 +156,43 @@ class Workbench:
         everything = await self.speaker.encoded(whole.ask(begun=begun))
         return prompt, whole.all_gone(gone, len(everything.ids) - len(prompt.ids))
 
+    @property
+    def _counts(self) -> bool:
+        """Whether tokens are made here, by the engine's own vocabulary."""
+        return self.speaker.info.speaks is Speaks.IDS and self.speaker.writes is not None
+
+    async def _drawn(self, whole: Asked, prompt: Prompt, gone: frozenset[int], begun: Begun | None) -> Record:
+        reserve, context = whole.talk.sampling.max_tokens, self.speaker.info.context
+        spans = self._spans(whole, prompt, gone, begun)
+        if not self._counts:
+            told = {"prompt": prompt.text, "untold": UNTOLD[self.speaker.info.speaks]}
+            return {**told, **anatomy.untold(spans, len(prompt.ids), reserve, context)}
+        spelled = await self.speaker.spelled(prompt.ids)
+
+        def draw() -> Record:
+            tokens = anatomy.labelled(prompt, spelled, spans)
+            return {
+                "prompt": prompt.text,
+                "segments": anatomy.drawn(tokens),
+                **anatomy.window(tokens, reserve, context),
+            }
+
+        # A long one in a thread: nobody's stream stands still for it.
+        return draw() if len(prompt.ids) < LONG else await asyncio.to_thread(draw)
+
     def _spans(self, whole: Asked, prompt: Prompt, gone: frozenset[int], begun: Begun | None) -> list[Span]:
         if whole.talk.prompt is None:
-            return spans(prompt.segments, whole.said(gone, begun), self.speaker.info.control)
+            said = whole.said(gone, begun)
+            return (
+                spans(prompt.segments, said, self.speaker.info.control) if prompt.segments else spans_of_messages(said)
+            )
         return spans_of_text(prompt.text, catalog.parse(prompt.text))
 
     async def _ask(self, talk: Talk, top: int) -> Ask:
         continues = bool(talk.messages) and talk.messages[-1].role is Role.ASSISTANT
         begun = await begun_of(talk.begun, self.speaker)
-        return asked(talk).ask(top=top, begun=begun, continues=continues)
+        told = self.speaker.info.found.get("logprobs") is not False
+        return asked(talk).ask(top=top if told else None, begun=begun, continues=continues)
 
 
 def _with_pruned(record: Record, talk: Talk, turn: Turn) -> Record:

@@ -23,6 +23,11 @@ class Late:
         self._speaker = speaker
 
     @property
+    def loaded(self) -> bool:
+        """Whether the speaker is there."""
+        return self._speaker is not None
+
+    @property
     def info(self) -> EngineInfo:
         """The speaker's, or what is expected of it."""
         return self._speaker.info if self._speaker else self._expected

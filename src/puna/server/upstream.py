@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from puna.errors import EngineBusyError, EngineStoppedError, InputError, PunaError, RefusedError, UnreachableError
 
@@ -44,7 +45,10 @@ class UpstreamDeniedError(PunaError):
     code = "ModelError"
 
 
-def told(error: Exception) -> Exception:
+E = TypeVar("E", bound=Exception)
+
+
+def told(error: E) -> E | PunaError:
     """The error that a caller of this endpoint is told; another one than the engine's own where that is a remote server's."""
     if isinstance(error, RefusedError):
         return _of_refusal(error)

@@ -27,6 +27,7 @@ const CSS = `
 .anatomy [data-kind="example"] { color: var(--an-example); }
 .anatomy [data-kind="user"] { color: var(--an-user); }
 .anatomy [data-kind="assistant"] { color: var(--an-assistant); }
+.anatomy-untold { flex: none; margin: 0 0 4px; color: var(--an-dim); font: 12px/1.5 system-ui, sans-serif; }
 .anatomy-pruned { flex: none; color: var(--an-dim); font-size: 12px; }
 .anatomy-pruned summary { cursor: pointer; min-height: 24px; }
 .anatomy-pruned ul { margin: 0 0 4px; padding-left: 20px; }
@@ -276,6 +277,7 @@ function describe(drawing, i) {
   const token = drawing.tokens[i];
   const pieces = drawing.pieces(i);
   const where = `position ${pieces.length > 1 ? `${pieces[0]}–${i}` : i} · ${token.kind}`;
+  if (token.id === null) return [token.kind, "its tokens are not told"];
   if (pieces.length === 1) return [JSON.stringify(token.text), `id ${token.id} · ${where}${token.hex ? ` · bytes ${token.hex}` : ""}`];
   const lines = pieces.map((at) => `id ${drawing.tokens[at].id} · bytes ${drawing.tokens[at].hex}`);
   return [JSON.stringify(token.text), where, ...lines];
@@ -287,12 +289,14 @@ export function mount(root, { onTurn = null, follow = true } = {}) {
   const kinds = make("ul", "anatomy-legend");
   const details = make("details", "anatomy-pruned");
   details.append(make("summary"), make("ul"));
+  const untold = make("p", "anatomy-untold");
+  untold.hidden = true;
   const group = make("div", "anatomy-tokens");
   group.setAttribute("role", "group");
   group.setAttribute("aria-label", "Exact prompt, token by token");
   group.tabIndex = -1;
   root.classList.add("anatomy");
-  root.append(kinds, details, group);
+  root.append(kinds, untold, details, group);
   const drawing = new Drawing(group);
   const tip = new Tip(root);
   const keepAtEnd = follow ? following(group) : () => {};
@@ -380,6 +384,8 @@ export function mount(root, { onTurn = null, follow = true } = {}) {
       drawing.update(flatten(data.segments));
       showAgain(...(shown ?? [null]));
       legend(kinds, drawing.tokens);
+      untold.hidden = !data.untold;
+      untold.textContent = data.untold ?? "";
       pruned(details, data);
       keepAtEnd();
       settle(drawing.stop(0, 1));
@@ -389,7 +395,7 @@ export function mount(root, { onTurn = null, follow = true } = {}) {
       clearTimeout(timer);
       tip.hide();
       root.classList.remove("anatomy");
-      for (const node of [kinds, details, group, tip.node]) node.remove();
+      for (const node of [kinds, untold, details, group, tip.node]) node.remove();
     },
   };
 }

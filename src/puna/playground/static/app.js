@@ -90,7 +90,7 @@ function toggleTheme() {
 
 function drawHeader({ info, mode, status, theme, heat }) {
   byId("model").textContent = info?.model ?? "";
-  byId("format").textContent = info?.format ? `format ${info.format}` : "";
+  byId("format").textContent = info?.format ? `format ${info.format}` : info?.ready ? "format: the server’s own" : "";
   byId("status").textContent = status || (info ? "Ready" : "Connecting…");
   byId("heat").checked = heat;
   for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));

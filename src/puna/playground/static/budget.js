@@ -95,6 +95,7 @@ function draw({ anatomy }) {
   const send = byId("send");
   byId("remedies").hidden = !anatomy?.over;
   if (!anatomy) return drawProblem(bar, send);
+  if (anatomy.parts === null || anatomy.context === null) return drawUntold(bar, send, anatomy);
   const { prompt_tokens: prompt, reserve, context, over, parts, free } = anatomy;
   const used = prompt + reserve;
   const sizes = { ...parts, reserve };
@@ -110,10 +111,27 @@ function draw({ anatomy }) {
 }
 
 function drawProblem(bar, send) {
-  bar.className = "";
-  bar.replaceChildren(h("p", { class: "budget-legend problem" }, problem));
+  drawWords(bar, send, problem, "budget-legend problem");
   bar.setAttribute("aria-valuetext", problem || "not counted yet");
   byId("reason").textContent = problem;
+}
+
+/** What there is to say where the server behind the endpoint does not tell how many tokens there are, or how many may be. */
+function drawUntold(bar, send, { prompt_tokens: prompt, reserve, context, over }) {
+  const counted = prompt === null ? "The prompt's tokens are counted by the server behind this endpoint" : `${prompt} tokens`;
+  const whole = context === null ? "how large its window is, it does not tell" : `the window holds ${context}`;
+  const text = `${counted}; ${reserve} are asked for the reply; ${whole}${over ? `: ${over} over` : ""}.`;
+  byId("remedies").hidden = true;
+  drawWords(bar, send, text, "budget-legend");
+  bar.setAttribute("aria-valuetext", text);
+  byId("reason").textContent = over ? text : "";
+  send.dataset.over = String(over > 0);
+}
+
+function drawWords(bar, send, text, className) {
+  bar.className = "";
+  bar.replaceChildren(h("p", { class: className }, text));
+  for (const [name, value] of [["aria-valuemax", 1], ["aria-valuenow", 0]]) bar.setAttribute(name, value);
   send.dataset.over = "false";
 }
 

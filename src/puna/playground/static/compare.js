@@ -184,7 +184,7 @@ function change(part, param, field) {
   if (field.value === "" && name !== "seed") return say(`${label} wants a number.`);
   const typed = Number.isInteger(step) ? Math.round(Number(field.value)) : Number(field.value);
   const legal = field.value === "" ? null : Math.min(max ?? Infinity, Math.max(min ?? -Infinity, typed));
-  say(legal === null || legal === Number(field.value) ? "" : `${label} is from ${min} to ${max}; set to ${legal}.`);
+  say(legal === null || legal === Number(field.value) ? "" : `${label} is ${max === null ? `${min} or more` : `from ${min} to ${max}`}; set to ${legal}.`);
   return own(part, name, legal);
 }
 
@@ -240,7 +240,7 @@ function begin(part, params, { seed, receipt }, asked) {
   part.view = create(part.body, {
     heat: store.get().heat,
     label: `Reply ${lettered(panesOf().findIndex(({ key }) => key === part.key))}`,
-    onPick: (i, candidate) => !running() && branch(use(part), i, candidate),
+    onPick: store.get().info?.continues === false ? null : (i, candidate) => !running() && branch(use(part), i, candidate),
     onFocus: (i) => store.dispatch({ type: "lens", tok: part.view.tokens[i] }),
   });
 }

@@ -104,6 +104,8 @@ export function lens(top, params) {
   return sampled(top, params).rows;
 }
 
+/** Where no ids are told, the chosen one is known by its text. */
+const isChosen = (row, token) => row.id === token.id && (row.id !== null || row.t === token.t);
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
 
 function line(name, { before, after, cut }, about) {
@@ -137,12 +139,12 @@ function table(token, params) {
   const names = new Set(token.top.filter(([, , , control]) => control).map(([id]) => id)); // a control token's text is its name
   for (const row of rows) {
     const one = line(names.has(row.id) ? row.t : JSON.stringify(row.t), row, about);
-    if (row.id === token.id) one.dataset.chosen = "";
+    if (isChosen(row, token)) one.dataset.chosen = "";
     body.append(one);
   }
   const gone = others.after === 0 && others.before > 0 ? rows.findLast((row) => row.cut)?.cut ?? "top_k" : null;
   body.append(line("others", { ...others, cut: gone }, about));
-  const among = rows.some((row) => row.id === token.id) ? "" : ", which is among the others";
+  const among = rows.some((row) => isChosen(row, token)) ? "" : ", which is among the others";
   drawn.append(make("caption", "", `Chosen: ${JSON.stringify(token.t)}${among}`), header, body);
   return others.exact ? [drawn] : [drawn, make("p", "", "≈: how the settings change the others together is not known; they are reckoned as each as probable as the last one shown.")];
 }

@@ -105,6 +105,9 @@ function createItem(node, state, actions) {
   return item;
 }
 
+/** Whether an answer can be gone on with: not where a server takes whole messages. */
+const continues = ({ info }) => info?.continues !== false;
+
 function replyBody(item, node, state, actions) {
   const root = h("div", { class: "message-reply" });
   const known = live.get(node.id) ?? (node.tokens ?? [[null, node.content, null]]).map(([id, t, lp], i) => ({ i, id, t, lp }));
@@ -112,7 +115,7 @@ function replyBody(item, node, state, actions) {
   item.view = create(root, {
     heat: state.heat,
     prefix: node.begun ?? 0,
-    onPick: (i, candidate) => actions.branch(node.id, i, candidate),
+    onPick: continues(state) ? (i, candidate) => actions.branch(node.id, i, candidate) : null,
     onFocus: (i) => store.dispatch({ type: "lens", tok: tokenOf(i) }),
   });
   item.heat = state.heat;
@@ -127,7 +130,7 @@ function update(item, node, position, state, streaming) {
   const dropped = state.anatomy?.pruned?.some(({ message }) => message === position) ?? false;
   const waits = node.role === "user" && node.id === state.session.leaf;
   const busy = state.run !== null;
-  const signature = [position, all.length, all.indexOf(node.id), dropped, waits, busy, streaming, node.finish].join();
+  const signature = [position, all.length, all.indexOf(node.id), dropped, waits, busy, streaming, node.finish, continues(state)].join();
   if (signature === item.signature) return;
   item.signature = signature;
   item.el.setAttribute("aria-label", `${node.role === "user" ? "User message" : "Reply"} ${position + 1}`);
@@ -135,8 +138,14 @@ function update(item, node, position, state, streaming) {
   item.el.classList.toggle("streaming", streaming);
   item.note.textContent = dropped ? " — not sent, outside the context window" : "";
   for (const button of [item.edit, item.again, item.more, item.remove]) button.disabled = busy;
+  drawMore(item.more, busy, state);
   drawVersions(item, all, node.id, busy);
   item.foot.replaceChildren(...(node.role === "user" ? waiting(item, waits && !busy) : streaming ? [] : footer(item, node)));
+}
+
+function drawMore(button, busy, state) {
+  button.disabled = busy || !continues(state);
+  button.title = continues(state) ? "" : "The server behind this endpoint takes whole messages, so it cannot go on with a reply; regenerate it.";
 }
 
 function drawVersions(item, all, id, busy) {

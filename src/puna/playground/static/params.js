@@ -6,6 +6,7 @@ import { say } from "./run.js";
 import { defaults, store } from "./store.js";
 
 const SAVED = "puna.presets";
+const SLIDER = 4096; // the end of a slider whose parameter has none; its number may go on
 
 let chosen = ""; // name of the preset that the dots are measured against
 const rows = new Map();
@@ -54,7 +55,7 @@ function row(param, help) {
   const dot = h("span", { class: "dot", "aria-hidden": "true" }, " •");
   const title = h("label", { for: id, title: param.help }, label, dot);
   const number = h("input", { type: "number", id, min, max, step: step ?? "any", placeholder: name === "seed" ? "random" : null, "aria-description": param.help });
-  const range = name === "seed" ? null : h("input", { type: "range", min, max, step: step ?? "any", "aria-label": label });
+  const range = name === "seed" ? null : h("input", { type: "range", min, max: max ?? SLIDER, step: step ?? "any", "aria-label": label });
   const note = h("p", { class: "note", role: "status" });
   const el = h("div", { class: "param" }, title, number, range, note);
   wire({ param, title, number, range, note });
@@ -125,7 +126,8 @@ function commit(number, param, note) {
 function rangeOf({ name, min, max, step }) {
   const { least_temperature: least } = store.get().info?.limits ?? {};
   if (name === "temperature" && least > min) return `${min}, or from ${least} to ${max}`;
-  return `${whole({ step }) ? "a whole number " : ""}from ${min} to ${max}`;
+  const range = max === null ? `of ${min} or more` : `from ${min} to ${max}`;
+  return `${whole({ step }) ? "a whole number " : ""}${range}`;
 }
 
 function neutral() {

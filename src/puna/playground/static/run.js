@@ -115,7 +115,7 @@ function finish(result, run) {
 /** What went wrong and what to do about it, in words. */
 function sentence({ error, tokens }) {
   const text = error.message.trim().replace(/([^.!?])$/, "$1.").replace(/^./, (first) => first.toUpperCase());
-  if (tokens) return `The reply broke off after ${plural(tokens)}: ${text} What had arrived is kept; press Continue to go on.`;
+  if (tokens) return `The reply broke off after ${plural(tokens)}: ${text} What had arrived is kept${store.get().info?.continues === false ? "" : "; press Continue to go on"}.`;
   return error.retryable ? `${text} Your message is kept; press Send to try again.` : `${text} Your message is kept.`;
 }
 

@@ -58,6 +58,8 @@ function make(tag, className, text) {
 }
 
 const known = (lp) => typeof lp === "number";
+/** Whether a candidate, [id, text, ...], is the token that was chosen; where no ids are told, by its text. */
+const isChosen = ([id, t], token) => id === token.id && (id !== null || t === token.t);
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
 const waiting = new Set(); // views with tokens to append
 const after = new Set();
@@ -84,7 +86,7 @@ export function afterFrame(fn) {
 /** Candidates to show: the most probable, and the chosen one in any case. */
 function rows(token) {
   const shown = (token.top ?? []).filter(([, , lp]) => known(lp)).slice(0, SHOWN);
-  if (known(token.lp) && !shown.some(([id]) => id === token.id)) shown.splice(SHOWN - 1, 1, [token.id, token.t, token.lp]);
+  if (known(token.lp) && !shown.some((candidate) => isChosen(candidate, token))) shown.splice(SHOWN - 1, 1, [token.id, token.t, token.lp]);
   return shown.sort((a, b) => b[2] - a[2]);
 }
 
@@ -297,13 +299,13 @@ class View {
 
   row(i, candidate) {
     const [id, t, lp, control] = candidate;
-    const chosen = id === this.tokens[i].id;
+    const chosen = isChosen(candidate, this.tokens[i]);
     const told = control ? t : JSON.stringify(t); // a control token's text is only its name: nothing can follow it
     const row = make(this.onPick && !control ? "button" : "div", "token-row");
     const share = percent(Math.exp(lp));
     const bar = make("span", "token-bar");
     bar.style.setProperty("width", `${100 * Math.exp(lp)}%`);
-    row.title = `id ${id}`;
+    row.title = `id ${id ?? "not told"}`;
     row.append(make("span", "", `${told}${chosen ? " · chosen" : ""}`), bar, make("span", "", share));
     row.toggleAttribute("data-chosen", chosen);
     if (row.type) {

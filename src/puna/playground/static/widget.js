@@ -155,12 +155,12 @@ class Bench {
     const system = h("textarea", { rows: 3, value: this.model.get("system"), spellcheck: false });
     system.addEventListener("input", () => this.save("system", system.value));
     const titled = h("label", {}, "System message", system);
-    return [h("p", { className: "puna-dim" }, `${model} · ${format ?? "format unknown"}`), titled, ...params.map((param) => this.param(param))];
+    return [h("p", { className: "puna-dim" }, `${model} · ${format ?? "the server’s own format"}`), titled, ...params.map((param) => this.param(param))];
   }
 
   param({ name, label, min, max, step, help, default: value }) {
     const now = this.model.get("params")[name] ?? value;
-    const made = (type) => h("input", { type, min, max, step, value: now ?? "", title: help, ariaLabel: label });
+    const made = (type) => h("input", { type, min, max: max ?? (type === "range" ? 4096 : ""), step, value: now ?? "", title: help, ariaLabel: label });
     const number = made("number");
     number.placeholder = "random";
     const range = name === "seed" ? null : made("range");
@@ -230,7 +230,8 @@ class Bench {
     this.prompt.update(data);
     const { prompt_tokens: used, reserve, context, over, free, fits_max_tokens: fits } = data;
     const left = over ? `${over} over${fits ? `; lower Max tokens to ${fits}` : ""}` : `${free} free`;
-    this.budget.textContent = `${used} tokens + ${reserve} reserved = ${used + reserve} / ${context} · ${left}`;
+    const counted = `${used ?? "?"} tokens + ${reserve} reserved`;
+    this.budget.textContent = used === null || context === null ? `${counted} · not all is told` : `${counted} = ${used + reserve} / ${context} · ${left}`;
     this.budget.classList.toggle("puna-bad", over > 0);
     this.findings.textContent = data.findings.join(" · ");
   }
