@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
@@ -11,21 +13,29 @@ from typing import Any
 import httpx
 
 from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
+from puna.engines.strangers import lost
+from puna.engines.timeouts import DEFAULTS, Timeouts
 from puna.errors import EndpointError, InputError
 from puna.generation import NO_EXTRAS, End, Extras, Finish, Prompt, Sampling, Segment, Timing, Usage
 
-SILENCE_SECONDS = 60.0
-"""Longest wait for the next byte: SageMaker's own limit for the first one, and boto3's default for each read."""
+__all__ = ["RECEIPT", "Remote", "checked", "client", "lost", "with_receipt"]
 
 RECEIPT = "x-puna-receipt"
 """The header in which an endpoint of puna's says where the receipt is."""
+
+REACH_SECONDS = 1.5
+"""Longest wait for the question whether a server is there at all."""
 
 
 class Remote(ABC):
     """An engine that is the client of a server: without vocabulary, queue and process, which are the server's. url: its address."""
 
-    def __init__(self, url: str) -> None:
+    pings = "ping"
+    """What is asked for, below the address, to see whether the server is there."""
+
+    def __init__(self, url: str, timeouts: Timeouts = DEFAULTS) -> None:
         self.url = url
+        self.timeouts = timeouts
         self._http: httpx.AsyncClient | None = None
 
     @property
@@ -58,13 +68,20 @@ class Remote(ABC):
         if http is not None:
             await http.aclose()
 
+    async def reachable(self) -> bool:
+        """Whether something answers at the address now, whatever it says but that it is away. Takes 1.5 s at most."""
+        with suppress(httpx.HTTPError, TimeoutError, EndpointError):
+            async with asyncio.timeout(REACH_SECONDS), self._client.stream("GET", self.pings) as answer:
+                return answer.status_code not in {502, 503, 504}
+        return False
+
     async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
         """The vocabulary is the server's; nothing here can count.
 
         Raises:
-            EndpointError: always.
+            InputError: always.
         """
-        raise EndpointError(f"{self.url} counts tokens itself; ask it, not its client ({len(segments)} segments)")
+        raise InputError(f"{self.url} counts tokens itself; ask it, not its client ({len(segments)} segments)")
 
     @abstractmethod
     def stream(self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS) -> AsyncGenerator[Event, None]:
@@ -100,7 +117,8 @@ def checked(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise InputError(f"--url must begin with http:// or https://, not {url[:80]!r}")
     try:
-        good = (httpx.URL(url).port or 0) <= 65535
+        parsed = httpx.URL(url)
+        good = bool(parsed.host) and (parsed.port or 0) <= 65535
     except httpx.InvalidURL:
         good = False
     if not good:
@@ -108,14 +126,24 @@ def checked(url: str) -> str:
     return url.rstrip("/")
 
 
-def client(url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+def client(
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    timeouts: Timeouts = DEFAULTS,
+    *,
+    auth: httpx.Auth | None = None,
+    verify: ssl.SSLContext | bool = True,
+) -> httpx.AsyncClient:
     """Connections to an address. A proxy of the environment is for addresses beyond this machine."""
     loopback = httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
-    timeout = httpx.Timeout(SILENCE_SECONDS, connect=10)
+    # Of bytes; how long an answer may take piece by piece is for ``timeouts.limited`` to say, which is never longer.
+    timeout = httpx.Timeout(max(timeouts.first, timeouts.between), connect=timeouts.connect)
     limits = httpx.Limits(
         max_connections=None, max_keepalive_connections=20
     )  # how many at a time is the caller's affair
-    return httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=not loopback, headers=headers, limits=limits)
+    return httpx.AsyncClient(
+        base_url=url, timeout=timeout, trust_env=not loopback, headers=headers, limits=limits, auth=auth, verify=verify
+    )
 
 
 async def with_receipt(http: httpx.AsyncClient, answer: httpx.Response, end: End) -> End:
@@ -138,12 +166,5 @@ def _told(end: End, path: str, receipt: Mapping[str, Any]) -> End:
         usage=Usage(usage["prompt"], usage["cached"], usage["output"]) if usage else None,
         timing=Timing(seconds["queue"], seconds["prefill"], seconds["decode"]),
         stopped_by=receipt["stopped_by"],
-        remote={"id": path.rpartition("/")[2], **receipt},
+        remote={**(end.remote or {}), "id": path.rpartition("/")[2], **receipt},
     )
-
-
-def lost(url: str, error: httpx.HTTPError, kind: type[EndpointError]) -> EndpointError:
-    """A sentence for a connection that fails."""
-    if isinstance(error, httpx.TimeoutException):
-        return kind(f"{url} said nothing for {SILENCE_SECONDS:.0f} s; is it up, and not busy?")
-    return kind(f"{url} does not answer ({error or type(error).__name__}); is it up?")

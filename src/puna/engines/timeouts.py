@@ -39,6 +39,9 @@ class Timeouts:
                 )
 
 
+DEFAULTS = Timeouts()
+
+
 async def limited(events: AsyncGenerator[Event, None], timeouts: Timeouts, url: str) -> AsyncGenerator[Event, None]:
     """The same events, each within its time. Only an event counts as progress: bytes that keep a connection alive do not.
 
