@@ -138,7 +138,8 @@ class Extras:
     """What is wanted of a generation besides its text.
 
     logprobs: None for no log-probabilities, else how many alternatives of each token are wanted, 0 to 20. schema: the JSON
-    text of a JSON schema that the answer must satisfy.
+    text of a JSON schema that the answer must satisfy. open_end: no longest answer was set, and what the window leaves is known to
+    the server only, whose own end holds.
 
     Raises:
         SamplingError: logprobs out of its range.
@@ -146,6 +147,7 @@ class Extras:
 
     logprobs: int | None = None
     schema: str | None = None
+    open_end: bool = False
 
     def __post_init__(self) -> None:
         if self.logprobs is not None:
@@ -343,6 +345,14 @@ class Receipt:
             "seconds": _seconds(self.timing),
         }
 
+    def _in_effect(self) -> dict[str, object]:
+        """The sampling, without what the server that answered is known to pass over, and without a length that nobody set."""
+        told = self.sampling.as_json() | ({} if self.generates else {"max_tokens": 0})
+        passed_over = self.server.get("ignores")
+        unset = {"max_tokens"} if self.extras.open_end else set()
+        gone = unset.union(passed_over if isinstance(passed_over, list | tuple) else ())
+        return {name: None if name in gone else value for name, value in told.items()}
+
     def as_json(self, *, prompts: bool = False) -> dict[str, object]:
         """The receipt as JSON values, tokens and seconds. prompts: with the prompt's text and ids, not only their hashes."""
         return {
@@ -355,7 +365,7 @@ class Receipt:
                 "findings": list(self.findings),
                 "dropped": [dict(entry) for entry in self.dropped],
             },
-            "sampling": self.sampling.as_json() | ({} if self.generates else {"max_tokens": 0}),
+            "sampling": self._in_effect(),
             "defaulted": list(self.defaulted),
             "ignored": list(self.ignored),
             "logprobs": self.extras.logprobs,

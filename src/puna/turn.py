@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from puna.dialog.prune import Dropped
 from puna.dialog.turns import cut
 from puna.engines.base import Engine, EngineInfo, Event, Scored
-from puna.errors import EngineError
+from puna.errors import EngineError, InputError
 from puna.generation import (
     MAX_SEED,
     NO_EXTRAS,
@@ -20,12 +20,17 @@ from puna.generation import (
     End,
     Extras,
     Finish,
+    Kind,
     Prompt,
     Receipt,
     Sampling,
+    Segment,
     Written,
 )
-from puna.messages import Dialog
+from puna.messages import Dialog, Role
+
+CHARACTERS_PER_TOKEN = 64
+"""A prompt of more characters than so many for each token of the window is not even read; text has 2 to 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,46 @@ class Ask:
         return tuple(
             m.content for m, turn in zip(self.prompt, turns.of, strict=True) if turn is None or turn not in gone
         )
+
+    @property
+    def defaulted(self) -> tuple[str, ...]:
+        """The sampling parameters that the caller left to their defaults."""
+        return tuple(entry.name for entry in fields(Sampling) if entry.name not in self.given)
+
+    @property
+    def size(self) -> int:
+        """Characters of text that are to be read; token ids have none."""
+        if isinstance(self.prompt, tuple):
+            return 0
+        return len(self.prompt) if isinstance(self.prompt, str) else sum(len(m.content) for m in self.prompt)
+
+    def check_size(self, context: int) -> None:
+        """Refuse what cannot fit a window of ``context`` tokens, whatever the policy drops.
+
+        Raises:
+            InputError: more characters, or more messages, than so many tokens could stand for.
+        """
+        if isinstance(self.prompt, tuple):
+            return
+        texts = self.staying
+        size = sum(map(len, texts))
+        if size > context * CHARACTERS_PER_TOKEN or len(texts) > context:
+            raise InputError(
+                f"the prompt has {size} characters in {len(texts)} texts, but the context window holds {context} tokens, for which "
+                f"at most {context * CHARACTERS_PER_TOKEN} characters in {context} texts are read; shorten the prompt, or serve the "
+                "model with a larger --context"
+            )
+
+    def prompt_of(self, segments: tuple[Segment, ...], ids: tuple[int, ...], dialog: Dialog | None) -> Prompt:
+        """The prompt that was made of it, with the answer that has begun."""
+        begun = () if self.begun is None else (Segment(Kind.CONTENT, self.begun.text, Role.ASSISTANT),)
+        return Prompt((*segments, *begun), ids, dialog)
+
+    def without_effect(self, found: Mapping[str, object]) -> tuple[str, ...]:
+        """What of it has no effect. found: of the server that is asked, as in ``EngineInfo``."""
+        passed_over = found.get("ignores")
+        names = passed_over if isinstance(passed_over, list | tuple) else ()
+        return (*self.ignored, *(name for name in names if name in self.given))
 
     def capped(self, room: int) -> tuple[str, ...]:
         """What a caller who set a longest answer should know where ``room`` tokens are left for it."""

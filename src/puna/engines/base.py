@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Logprob, Prompt, Sampling, Segment, Timing, Usage
+from puna.messages import Dialog
 
 Event = Delta | End
 
@@ -33,7 +34,8 @@ class EngineInfo:
     control: texts of the model's control tokens. bos: the text of the token that starts a prompt where the
     vocabulary demands one, else None. reproducible: whether the same prompt, sampling and seed give the same answer, whatever
     else runs and whatever is cached; None where nobody knows. speaks: what it takes. safe: whether it keeps text in a message from
-    becoming a control token; ids always do. found: what a server was found to be and to offer, JSON values by name, for receipts.
+    becoming a control token, sent as messages or text; ids always do. found: what a server was found to be and to offer, JSON values by
+    name, for receipts; ``ignores`` lists the sampling parameters that it is known to pass over.
     """
 
     model: str
@@ -122,6 +124,35 @@ class Engine(Protocol):
         Raises:
             InputError: this engine cannot do it, an id is none of its vocabulary, or start is out of range. EngineError: it failed.
         """
+
+
+class Counting(Protocol):
+    """Counts prompts of messages as ``puna.dialog.budget.Counter`` has it. Blocks."""
+
+    def prompt(self, dialog: Dialog) -> int:
+        """Tokens of the prompt that asks for an answer to this dialog."""
+
+    def costs(self, dialog: Dialog) -> tuple[int, ...]:
+        """Tokens that each message adds, shape (len(dialog),)."""
+
+
+@runtime_checkable
+class Renders(Protocol):
+    """A server that takes messages and tells what prompt it makes of them."""
+
+    @property
+    def renders(self) -> bool:
+        """Whether it does; known once it is started."""
+
+    async def prompt_of(self, dialog: Dialog) -> Prompt:
+        """The exact prompt with its ids.
+
+        Raises:
+            InputError: the server does not tell. EngineError: it failed.
+        """
+
+    def counter(self) -> Counting:
+        """What counts prompts by asking the server."""
 
 
 def each_alone(engine: Engine, prompt: Prompt, variants: Sequence[Variant]) -> list[AsyncGenerator[Event, None]]:
