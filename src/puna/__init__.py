@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 from puna.version import __version__
 
 if TYPE_CHECKING:
-    from puna.api import AsyncChat, Chat, Reply, lint, parse, render, run, translate
+    from puna.api import AsyncChat, AsyncStream, Chat, Reply, Stream, lint, parse, render, run, translate
     from puna.experiments.experiment import Experiment
     from puna.experiments.results import Results
     from puna.experiments.running import sweep
 
 __all__ = [
     "AsyncChat",
+    "AsyncStream",
     "Chat",
     "Experiment",
     "Reply",
     "Results",
+    "Stream",
     "__version__",
     "lint",
     "parse",

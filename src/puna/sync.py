@@ -42,6 +42,11 @@ class Bridge:
         self._ended = False
         self._thread.start()
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which everything runs."""
+        return self._loop
+
     def adopt(self, owner: Closable) -> None:
         """Close ``owner`` when the process ends, if it still lives then."""
         self._adopted.add(owner)
