@@ -1,1 +1,0 @@
-"""The endpoint as a Ray Serve application."""
