@@ -160,8 +160,10 @@ def test_chat_keeps_its_session_on_disk_and_goes_on(own_home):
     assert first.stdout == "You said: one\n"
     again = puna("chat", "--engine", "scripted", "--session", "s", stdin="two\n/stats\n/nonsense\n")
     assert "3 messages kept" in again.stderr
-    kept = json.loads((own_home / "sessions" / "s.json").read_text())["messages"]
-    assert [message["content"] for message in kept][:5] == ["Be kind.", "one", "You said: one", "two", "You said: two"]
+    kept = json.loads((own_home / "sessions" / "s.json").read_text())
+    assert kept["system"] == "Be kind."
+    assert [node["content"] for node in kept["nodes"]] == ["one", "You said: one", "two", "You said: two"]
+    assert "unknown command '/nonsense'" in again.stderr
 
 
 def test_chat_refuses_a_damaged_session(own_home):

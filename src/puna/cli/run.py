@@ -10,25 +10,28 @@ Examples: puna run 'What is a llama?'
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
-from puna import config
-from puna.api import Chat
+from puna.chat import Spine
 from puna.cli.options import ENGINE, add_sampling, add_settings, read_text, sampling_of
-from puna.cli.progress import on_terminal
-from puna.cli.stats import stats_line
+from puna.cli.reaching import add_address, opener
 from puna.errors import InputError
-from puna.generation import Delta
-from puna.messages import Dialog
-from puna.models.transfer import Report
+from puna.formats import catalog
+from puna.generation import Delta, Receipt, Sampling
+from puna.messages import Dialog, Message, Role
+from puna.terminal.screen import Screen
+from puna.terminal.stats import stats_line
+from puna.turn import Ask
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("prompt", metavar="PROMPT|-", help="the prompt, or - to read it from standard input")
-    parser.add_argument("--url", help="an endpoint; without it a model is loaded for the command's life")
-    parser.add_argument("--endpoint", default="llama-2-7b", help="the endpoint's name (default llama-2-7b)")
+    add_address(parser)
     parser.add_argument("--system", help="system message, for a plain-text prompt")
     parser.add_argument("--raw", action="store_true", help="send the prompt exactly as it is")
     parser.add_argument("--stats", action="store_true", help="say on standard error what it cost")
@@ -42,30 +45,48 @@ def run(args: argparse.Namespace) -> int:
     prompt = read_text("-") if args.prompt == "-" else args.prompt
     if not prompt.strip():
         raise InputError("the prompt must not be empty; give some text, or - and text on standard input")
-    with on_terminal() as progress, open_chat(args, progress) as chat:
-        for event in chat.complete(prompt, raw=args.raw, **sampling_of(args)):
-            if isinstance(event, Delta):
-                print(json.dumps({"text": event.text}) if args.json else event.text, end="\n" if args.json else "")
-                sys.stdout.flush()
-            elif args.json:
-                print(json.dumps({"receipt": event.as_json()}))
-            else:
-                print()
-                if args.stats:
-                    print(stats_line(event), file=sys.stderr)
+    asyncio.run(_stream(args, prompt, opener(args)))
     return 0
 
 
-def open_chat(args: argparse.Namespace, progress: Report, history: Dialog | None = None) -> Chat:
-    """A conversation as the options say; a kept history brings its own system message."""
-    kept = history or Dialog()
-    system = None if kept.system is not None else args.system
-    if args.url:
-        given = [name for name in ENGINE if getattr(args, name) is not None]
-        if given:
-            raise InputError(f"--{given[0]} is for a local model, but --url names an endpoint; leave out one of them")
-        return Chat(url=args.url, endpoint=args.endpoint, system=system, history=kept)
-    local = {name: getattr(args, name) for name in ENGINE if getattr(args, name) is not None}
-    # A missing model is pulled here, in the main thread, where Ctrl-C ends it at once.
-    config.find_model(config.settings(local, file=args.config), progress)
-    return Chat(system=system, history=kept, progress=progress, slots=1, file=args.config, **local)
+async def _stream(args: argparse.Namespace, prompt: str, opened: Callable[[], Awaitable[Spine]]) -> None:
+    given = sampling_of(args)
+    sampling = Sampling.of(given)
+    spine = await opened()
+    try:
+        raw = args.raw or spine.raw
+        asked = prompt if raw or catalog.parse(prompt).format != catalog.PLAIN else _dialog(args.system, prompt)
+        turn = await spine.prepare(Ask(asked, sampling, frozenset(given), raw=raw))
+        out = _Out(as_json=args.json, stats=args.stats)
+        async with aclosing(turn.stream()) as events:
+            async for event in events:
+                out.take(event)
+    finally:
+        await spine.engine.close()
+
+
+def _dialog(system: str | None, prompt: str) -> Dialog:
+    first = () if system is None else (Message(Role.SYSTEM, system),)
+    return Dialog((*first, Message(Role.USER, prompt)))
+
+
+class _Out:
+    """Events as they are printed: the text as it is, harmless on a terminal; or a JSON line for each."""
+
+    def __init__(self, *, as_json: bool, stats: bool) -> None:
+        self._json = as_json
+        self._stats = stats
+        self._shown = Screen().passed()
+
+    def take(self, event: Delta | Receipt) -> None:
+        if self._json:
+            print(
+                json.dumps({"text": event.text} if isinstance(event, Delta) else {"receipt": event.as_json()}),
+                flush=True,
+            )
+        elif isinstance(event, Delta):
+            self._shown.add(event.text)
+        else:
+            self._shown.end()
+            if self._stats:
+                print(stats_line(event), file=sys.stderr)

@@ -1,0 +1,114 @@
+"""The keys that count while an answer comes: Esc and Ctrl-C stop it, the rest is kept for the next line. Knows termios.
+
+The terminal gives every key at once and echoes none meanwhile; whatever happens, it gets back the mode that it had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+try:
+    import termios
+    import tty
+except ImportError:  # Windows, where only Ctrl-C stops
+    termios = None  # type: ignore[assignment]
+    tty = None  # type: ignore[assignment]
+
+ESC_SECONDS = 0.05
+"""After which an Esc was the key: the codes of other keys begin with the same byte, and come at once."""
+
+_ESC = b"\x1b"
+_ENDINGS = ("SIGTERM", "SIGHUP")
+
+
+@dataclass(slots=True)
+class Typed:
+    """What was typed while an answer came."""
+
+    data: bytearray = field(default_factory=bytearray)
+
+    @property
+    def text(self) -> str:
+        """Its printable characters and line feeds."""
+        text = self.data.decode("utf-8", "ignore").replace("\r", "\n")
+        return "".join(c for c in text if c.isprintable() or c == "\n")
+
+
+@contextmanager
+def listening(stop: Callable[[], None], resized: Callable[[], None]) -> Iterator[Typed]:
+    """Call ``stop`` on Esc, Ctrl-C or a signal to end, and ``resized`` when the terminal's size changes. In a running loop."""
+    typed = Typed()
+    ending: list[str] = []
+
+    def end(name: str) -> None:
+        ending.append(name)
+        stop()
+
+    with ExitStack() as after:
+        after.enter_context(_on_signal("SIGINT", stop))
+        after.enter_context(_on_signal("SIGWINCH", resized))
+        for name in _ENDINGS:
+            after.enter_context(_on_signal(name, partial(end, name)))
+        if termios is not None and sys.stdin.isatty():
+            after.enter_context(_keys(typed, stop))
+        yield typed
+    if ending:  # now that the terminal has its mode again
+        signal.raise_signal(getattr(signal, ending[0]))
+
+
+@contextmanager
+def _on_signal(name: str, call: Callable[[], None]) -> Iterator[None]:
+    number = getattr(signal, name, None)
+    loop = asyncio.get_running_loop()
+    before = None if number is None else signal.getsignal(number)
+    if number is None or before == signal.SIG_IGN:
+        yield
+        return
+    try:
+        loop.add_signal_handler(number, call)
+    except (NotImplementedError, RuntimeError, ValueError):  # Windows, or no main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(number)
+        with suppress(TypeError, ValueError):
+            signal.signal(number, before)
+
+
+@contextmanager
+def _keys(typed: Typed, stop: Callable[[], None]) -> Iterator[None]:
+    fd = sys.stdin.fileno()
+    loop = asyncio.get_running_loop()
+    before = termios.tcgetattr(fd)
+    timers: list[asyncio.TimerHandle] = []
+
+    def read() -> None:
+        with suppress(OSError):
+            data = os.read(fd, 4096)
+            for timer in timers:
+                timer.cancel()
+            timers.clear()
+            if data == _ESC:
+                timers.append(loop.call_later(ESC_SECONDS, stop))
+            elif _ESC not in data:
+                typed.data.extend(data)
+
+    with _on_signal("SIGCONT", lambda: tty.setcbreak(fd, termios.TCSANOW)):
+        tty.setcbreak(fd, termios.TCSANOW)
+        loop.add_reader(fd, read)
+        try:
+            yield
+        finally:
+            loop.remove_reader(fd)
+            for timer in timers:
+                timer.cancel()
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)
