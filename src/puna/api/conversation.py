@@ -5,11 +5,14 @@ One lock guards it, so that two threads get a sentence instead of a lost message
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
+from puna.api.given import check_text
 from puna.api.recording import Recording
 from puna.api.stream import Reply
 from puna.context.grounding import Grounding
@@ -48,7 +51,7 @@ class Conversation:
     policy: str = "watermark"
     ground: Grounding = field(default_factory=Grounding)
     facts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    session: Mapping[str, Any] = field(default_factory=dict)
+    session: Mapping[str, Any] = field(default_factory=lambda: {"id": new_id()})
     reply: Reply | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
     turn: Turn | None = None
@@ -139,7 +142,7 @@ class Conversation:
         """
         with self.lock:
             self.free()
-            self.tree, self.facts, self.reply, self.session = History(), {}, None, {}
+            self.tree, self.facts, self.reply, self.session = History(), {}, None, unnamed(self.session)
 
     def claim(self, recording: Recording, grow: Verb) -> tuple[Dialog, tuple[int, ...]]:
         """Begin a turn: the messages that shall be answered, and the indices of those that are pinned.
@@ -170,8 +173,9 @@ class Conversation:
             turn, self.turn = self.turn, None
             if turn is None or not (recording.deltas or recording.receipt):
                 return
-            self.reply = Reply(recording.text, recording.receipt)
-            answered = turn.tree.append(Role.ASSISTANT, recording.text)
+            text = sayable(recording.text)
+            self.reply = Reply(text, recording.receipt)
+            answered = turn.tree.append(Role.ASSISTANT, text)
             self.facts = {**self.facts, len(turn.tree.nodes): facts}
             self.tree = one_step(self.tree, answered)
 
@@ -195,14 +199,33 @@ class Conversation:
         return None if first and index == first - 1 else self.node(index)
 
 
+def sayable(text: str) -> str:
+    """An answer as a message can hold it: a server's JSON may bring halves of surrogate pairs, each in another piece."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def one_step(old: History, new: History) -> History:
     """The new tree, whose head's way from the old one counts as one move."""
     return new if new is old else replace(new, trail=(*old.trail, old.head))
 
 
 def unnamed(session: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a file's session has besides its messages, without what makes it that session."""
-    return {name: value for name, value in session.items() if name not in {"id", "revision", "title"}}
+    """What a file's session has besides its messages, for another session."""
+    return {**session, "id": new_id(), "revision": 0, "title": ""}
+
+
+def new_id() -> str:
+    """A session's id unlike any other: the day and 40 random bits, as the playground makes it."""
+    return f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(5)}"
+
+
+def begun(system: str | None, history: Dialog, policy: str) -> Conversation:
+    """A conversation with messages that came before; where no system message is given, theirs is it."""
+    if system is None and history.system is not None:
+        return begun(history.system, Dialog(history.messages[1:]), policy)
+    if system is not None:
+        check_text("system", system)
+    return Conversation(system, tree_of(history), policy=policy)
 
 
 def tree_of(dialog: Iterable[Message]) -> History:

@@ -21,8 +21,8 @@ def named(given: Mapping[str, object]) -> dict[str, object]:
         if given.get(alias) is not None and given.get(name) is not None:
             raise SamplingError(f"{alias} and {name} are the same parameter; give one of them")
     found = {ALIASES.get(name, name): value for name, value in given.items() if value is not None}
-    Sampling.of(found)
-    return found
+    checked = Sampling.of(found)
+    return {name: getattr(checked, name) for name in found}
 
 
 def check_text(name: str, value: object) -> None:

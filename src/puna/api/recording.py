@@ -153,16 +153,21 @@ class Recording:
     def _over(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         with self._lock:
-            self._end(error)
-            self.gone = True
-            self._tell()
+            try:
+                self._end(error)
+            finally:
+                self.gone, self._task = True, None
+                self._tell()
 
     def _end(self, error: BaseException | None) -> None:
         if self.ended:
             return
         self.ended, self.error = True, error
-        self._finish(self)
-        self._tell()
+        try:
+            self._finish(self)
+        finally:
+            del self._begin, self._finish  # they hold the conversation, which holds this
+            self._tell()
 
     def _tell(self) -> None:
         self._changed.notify_all()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from puna.api.conversation import Conversation
+from puna.api.conversation import Conversation, sayable
 from puna.api.recording import Recording
 from puna.context.grounding import Example, Grounding
 from puna.dialog.history import History
@@ -39,10 +37,10 @@ def session_of(talk: Conversation) -> Session:
             for n, node in enumerate(talk.tree.nodes)
         ]
         session = {
-            "v": VERSION, "id": new_id(), "revision": 0, "title": _title(nodes), "raw": "", "draft": "", "mode": "chat", **talk.session,
-            "params": dict(talk.sampling), "system": talk.system or "", "context": talk.ground.context,
-            "examples": [asdict(example) for example in talk.ground.examples], "only": talk.ground.only, "policy": talk.policy,
-            "nodes": nodes, "leaf": talk.tree.head,
+            "v": VERSION, "revision": 0, "raw": "", "draft": "", "mode": "chat", **talk.session,
+            "title": talk.session.get("title") or _title(nodes), "params": dict(talk.sampling), "system": talk.system or "",
+            "context": talk.ground.context, "examples": [asdict(example) for example in talk.ground.examples],
+            "only": talk.ground.only, "policy": talk.policy, "nodes": nodes, "leaf": talk.tree.head,
         }  # fmt: skip
     if any(node["role"] == Role.SYSTEM for node in nodes):
         raise InputError(
@@ -81,12 +79,13 @@ def facts_of(recording: Recording, given: Mapping[str, object]) -> dict[str, Any
     receipt, error = recording.receipt, recording.error
     facts: dict[str, Any] = {"params": dict(given), "finish": "stopped" if error is None else "broken"}
     if error is not None:
-        facts["error"] = str(error)[:MAX_WORD]
+        facts["error"] = sayable(str(error))[:MAX_WORD]
     if receipt is not None:
         usage = receipt.usage and {**asdict(receipt.usage), "evaluated": receipt.usage.evaluated}
         facts |= {"params": receipt.sampling.as_json(), "finish": str(receipt.finish), "seed": receipt.sampling.seed,
                   "usage": usage, "timings": asdict(receipt.timing)}  # fmt: skip
-    if any(delta.logprobs for delta in recording.deltas):
+    text = recording.text
+    if any(delta.logprobs for delta in recording.deltas) and sayable(text) == text:
         facts["tokens"] = [_token(delta) for delta in recording.deltas]
     return {name: value for name, value in facts.items() if value is not None}
 
@@ -122,11 +121,6 @@ def save(session: Session, path: Path) -> None:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise InputError(f"the session cannot be saved to {path}: {error.strerror or error}") from error
-
-
-def new_id() -> str:
-    """An id unlike any other: the day and 40 random bits, as the playground makes it."""
-    return f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(5)}"
 
 
 def _title(nodes: list[dict[str, Any]]) -> str:

@@ -65,6 +65,15 @@ class AsyncStream:
     def __await__(self) -> Generator[object, None, Reply]:
         return self._whole().__await__()
 
+    def start(self) -> Self:
+        """Begin the turn now rather than with the first reader, so that several conversations are answered at the same time.
+
+        Raises:
+            InputError: another turn of this conversation is under way.
+        """
+        self.recording.start(asyncio.get_running_loop())
+        return self
+
     async def stop(self) -> None:
         """End the turn and keep what has come. A turn that has ended, or was not begun, only stays so."""
         self.recording.stop()
@@ -91,7 +100,7 @@ class AsyncStream:
         Raises:
             PunaError: what ended the turn, where it has no such piece because of that.
         """
-        self.recording.start(asyncio.get_running_loop())
+        self.start()
         try:
             return await self.recording.next(n)
         except asyncio.CancelledError:
@@ -173,6 +182,15 @@ class Stream:
         self._read += 1
         return piece
 
+    def start(self) -> Self:
+        """Begin the turn now rather than with the first reader, so that several conversations are answered at the same time.
+
+        Raises:
+            InputError: another turn of this conversation is under way.
+        """
+        self._stream.recording.start(bridge().loop)
+        return self
+
     def wait(self) -> Reply:
         """The whole answer, once it is there.
 
@@ -206,7 +224,7 @@ class Stream:
         self.stop()
 
     def _piece(self, n: int) -> str | None:
-        self._stream.recording.start(bridge().loop)
+        self.start()
         try:
             return self._stream.recording.wait(n)
         except KeyboardInterrupt:

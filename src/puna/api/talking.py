@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal, Self
 
 from puna.api import saving
-from puna.api.conversation import Conversation, Verb, ask_of, tree_of
+from puna.api.conversation import Conversation, Verb, ask_of, begun
 from puna.api.given import check_text, named
 from puna.api.opening import Opening, check_server, local
 from puna.api.recording import Events, Recording
@@ -87,7 +87,7 @@ class AsyncChat:
             where = Address(url, api, name, key, format, dialect, context, timeouts or Timeouts(), retries)
         self._opening = Opening(where, progress)
         self._opening.join(self)
-        self._talk = _begun(system, dialog_of(history), policy)
+        self._talk = begun(system, dialog_of(history), policy)
         if sampling is not None:
             self.sampling = sampling
 
@@ -219,10 +219,7 @@ class AsyncChat:
         Raises:
             InputError: what is given is of the wrong type or out of range. What goes wrong later, the stream's readers get.
         """
-        if text is None:
-            return self._turn(_as_it_stands, sampling, logprobs)
-        check_text("text", text)
-        return self._turn(lambda tree: tree.append(Role.USER, text), sampling, logprobs)
+        return self._turn(_as_it_stands if text is None else _question(text), sampling, logprobs)
 
     async def send(self, text: str, *, again: bool = False, **sampling: object) -> Reply:
         """Send a user turn and wait for the whole answer.
@@ -233,9 +230,8 @@ class AsyncChat:
         Raises:
             EngineError: the turn failed; what had come is its ``partial``, and stays in the history.
         """
-        check_text("text", text)
         try:
-            return await self.stream(text, **sampling)  # type: ignore[arg-type]  # named() checks them
+            return await self._turn(_question(text), sampling)
         except EngineError as error:
             if not again or error.partial is None:
                 raise
@@ -391,10 +387,6 @@ def _as_it_stands(tree: History) -> History:
     return tree
 
 
-def _begun(system: str | None, history: Dialog, policy: str) -> Conversation:
-    """A conversation with messages that came before; where no system message is given, theirs is it."""
-    if system is None and history.system is not None:
-        return _begun(history.system, Dialog(history.messages[1:]), policy)
-    if system is not None:
-        check_text("system", system)
-    return Conversation(system, tree_of(history), policy=policy)
+def _question(text: str) -> Verb:
+    check_text("text", text)
+    return lambda tree: tree.append(Role.USER, text)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import puna
+from puna.api import running
 from puna.errors import ContextWindowError, EngineError, InputError, SamplingError
 from puna.generation import Finish
 
@@ -100,9 +101,7 @@ def test_run_takes_a_system_message_and_keeps_one_model():
     out = io.StringIO()
     for n in range(3):
         assert puna.run("hi", system=f"You are {n}.", engine="scripted", context=500, file=out) == "You said: hi"
-    from puna import api
-
-    assert len(api._kept) == 1
+    assert len(running._kept) == 1
 
 
 @pytest.mark.parametrize(
@@ -164,11 +163,6 @@ def test_the_raw_setting_holds_for_run_too():
 def test_an_unknown_setting_is_refused_by_name():
     with pytest.raises(InputError, match="Did you mean 'context'"):
         puna.Chat(contxt=5)
-
-
-def test_settings_of_a_local_model_do_not_go_with_a_url():
-    with pytest.raises(InputError, match="model"):
-        puna.Chat(url="http://127.0.0.1:1", model="x")
 
 
 def test_an_endpoint_that_is_not_there_is_told_in_one_sentence():
