@@ -20,6 +20,11 @@ def events(*values):
     return b"".join(b"data: " + (v if isinstance(v, bytes) else json.dumps(v).encode()) + b"\n\n" for v in values)
 
 
+MISSING = whole(404, {"error": {"message": "Not Found"}})
+QUIET = frozenset({"/props"})
+"""Asked for to find out who a server is; what has no such route says so, and no test counts that."""
+
+
 class Server:
     """answers: what each request gets, in order; the last one again and again. asked: path and body of every request."""
 
@@ -35,8 +40,14 @@ class Server:
             (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
         )
         body = await reader.readexactly(length)
+        path = head.split()[1].decode()
+        if path in QUIET:
+            writer.write(MISSING)
+            await writer.drain()
+            writer.close()
+            return
         self.heads.append(head.decode())
-        self.asked.append((head.split()[1].decode(), json.loads(body) if body else None))
+        self.asked.append((path, json.loads(body) if body else None))
         answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
         for part in [answer] if isinstance(answer, bytes) else answer:
             writer.write(part)

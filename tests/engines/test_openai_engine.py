@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from puna.engines.base import Speaks
 from puna.engines.openai import OpenAI
 from puna.engines.openai_chunks import NO_ID
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
@@ -77,7 +78,7 @@ def test_messages_go_to_chat_completions_and_every_parameter_is_told():
 def test_of_one_model_by_several_names_the_first_is_taken(same):
     listed = as_models({"id": "llama-2-7b", **same}, {"id": "scripted", **same})
     _, server = asked(listed, ANSWER)
-    assert server.asked[1][1]["model"] == "llama-2-7b"
+    assert server.asked[-1][1]["model"] == "llama-2-7b"
 
 
 def test_of_several_models_one_must_be_named_and_it_is_told_how():
@@ -166,7 +167,7 @@ def test_a_parameter_that_is_refused_and_in_effect_refuses_the_request():
     ("answer", "kind", "part"),
     [
         (whole(429, {"message": "slow down"}), RefusedError, r"\(429\): slow down"),
-        (whole(500, b"<html>", "text/html"), RefusedError, r"\(500\): <html>"),
+        (whole(500, b"<html>", "text/html"), RefusedError, r"answered with a web page \(500\)"),
         (whole(200, {"choices": []}), EndpointError, "must answer with a stream, but answered with application/json"),
         (STREAM + events(said("A ")), EndpointError, "ended the stream before the answer had ended"),
         (STREAM + events(said("A "), {"error": {"message": "out of memory"}}), EndpointError, "broke off: out of memory"),
@@ -175,7 +176,7 @@ def test_a_parameter_that_is_refused_and_in_effect_refuses_the_request():
         (STREAM + events({"choices": [1]}), EndpointError, "is no chunk of the OpenAI API"),
         (STREAM + events({"choices": [{"delta": {"content": 5}}]}), EndpointError, "is no chunk"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 999\r\n\r\n" + events(said("A ")), EndpointError,
-         "does not answer"),
+         "broke the answer off"),
         (b"", UnreachableError, "does not answer"),
     ],
 )  # fmt: skip
@@ -199,10 +200,10 @@ def test_what_models_there_are(models, kind, part):
         asked(models)
 
 
-def test_a_named_model_is_not_looked_for():
-    _, server = asked(ANSWER, model="other")
-    assert [path for path, _ in server.asked] == ["/v1/chat/completions"]
-    assert server.asked[0][1]["model"] == "other"
+def test_a_named_model_needs_no_list_of_models():
+    _, server = asked(whole(404, {"error": {"message": "no such route"}}), ANSWER, model="other")
+    assert [path for path, _ in server.asked] == ["/v1/models", "/v1/chat/completions"]
+    assert server.asked[1][1]["model"] == "other"
 
 
 def test_nobody_there():
@@ -253,7 +254,9 @@ def test_punas_own_server_gives_its_receipt():
     assert "".join(delta.text for delta in deltas) == "Ein Lama frißt."
     assert end.usage == Usage(41, 0, 4)
     assert end.remote["model"] == "stand-in"
-    assert end.remote["id"] in live.lines.get_nowait()
+    logged = [live.lines.get_nowait() for _ in range(live.lines.qsize())]
+    assert sum(end.remote["id"] in line for line in logged) == 1
+    assert (info.speaks, info.safe, info.found["server"]) == (Speaks.MESSAGES, True, "puna")
 
 
 @pytest.mark.model

@@ -155,6 +155,22 @@ class Renders(Protocol):
         """What counts prompts by asking the server."""
 
 
+@runtime_checkable
+class Wraps(Protocol):
+    """An engine around another one."""
+
+    @property
+    def engine(self) -> Engine:
+        """The one inside."""
+
+
+def innermost(engine: Engine) -> Engine:
+    """The engine itself, without those around it."""
+    while isinstance(engine, Wraps):
+        engine = engine.engine
+    return engine
+
+
 def each_alone(engine: Engine, prompt: Prompt, variants: Sequence[Variant]) -> list[AsyncGenerator[Event, None]]:
     """``together`` for an engine that has nothing to share."""
     return [engine.stream(prompt, sampling, extras) for sampling, extras in variants]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from puna.dialog.budget import Budget, Counter, budget_of
 from puna.dialog.prune import Fit, fit
-from puna.engines.base import Engine, EngineInfo, Renders, Speaks
+from puna.engines.base import Engine, EngineInfo, Renders, Speaks, innermost
 from puna.errors import InputError
 from puna.formats.counting import PromptCounter
 from puna.messages import Dialog
@@ -20,7 +20,7 @@ class Counts:
     """Of one engine. make: makes what counts by the model's own vocabulary, when that is needed for the first time; blocks."""
 
     def __init__(self, engine: Engine, info: EngineInfo, make: Callable[[], PromptCounter] | None) -> None:
-        self._engine = engine
+        self._engine = innermost(engine)
         self._info = info
         self._make = make
         self._counter: PromptCounter | None = None

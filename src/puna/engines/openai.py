@@ -1,193 +1,280 @@
-"""A server that speaks the OpenAI API, as an engine: vLLM, llama.cpp, Ollama, puna itself. Knows requests and connections.
+"""A server that speaks the OpenAI API, as an engine: vLLM, llama.cpp, Ollama, puna itself. Knows connections and events.
 
-Messages go to ``/chat/completions``, texts to ``/completions``; always streamed. Which parameters a server passes over it does not say, so
-nobody knows whether an answer can be had again; what it refuses by name is left out of later requests where it is off anyhow.
+What the server is and offers is found out once, at the start. Where it takes token ids and has a tokenize route, prompts go as ids, and no
+text in a message becomes a control token; else messages go to ``/chat/completions``, and texts to ``/completions``. Always streamed; a
+whole answer is taken too, from a server that does not stream. Which parameters an unknown server passes over it does not say, so nobody
+knows whether an answer can be had again; what it refuses by name is left out of later requests where it is off anyhow.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
-from puna.engines.base import EngineInfo, Event
-from puna.engines.openai_chunks import Told, sentence
+from puna.engines import scoring, served
+from puna.engines.base import Counting, EngineInfo, Event, Scored, Speaks
+from puna.engines.openai_chunks import Told
+from puna.engines.openai_found import Asking, Found, Template, find_out, refusal
+from puna.engines.openai_messages import MessageCounter, refuse, told
+from puna.engines.openai_requests import Refused, request
+from puna.engines.openai_score import scored
+from puna.engines.openai_servers import LLAMA_CPP, UNKNOWN
 from puna.engines.remote import Remote, checked, client, lost, with_receipt
+from puna.engines.strangers import beginning, stranger
+from puna.engines.timeouts import DEFAULTS, Timeouts, limited
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
-from puna.generation import NO_EXTRAS, End, Extras, Finish, Prompt, Sampling, Timing
+from puna.generation import NO_EXTRAS, End, Extras, Finish, Prompt, Sampling, Segment, Timing
+from puna.messages import Dialog
+from puna.tokens.base import Tokenizer
 from puna.wire.sse import Decoder
 
-_OFF: Mapping[str, object] = {
-    "top_p": 1,
-    "top_k": 0,
-    "min_p": 0,
-    "repetition_penalty": 1,
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-    "stream_options": {"include_usage": True},
-}
-"""Fields that need not be sent to a server that refuses them, where they have this value. Left out at once they would be what the
-server has for a default: llama.cpp cuts at min_p 0.05 then."""
+_NOBODY = Found(UNKNOWN, "")
 
 
 class OpenAI(Remote):
     """The client of one server. url: as clients' ``base_url``; ``/v1`` is added to an address alone. model: None for the only one.
 
-    key: what goes as the bearer token.
+    key: what goes as the bearer token. format: the name of the format in which the user wants prompts to be written, if any.
     """
 
-    def __init__(self, url: str, model: str | None = None, key: str | None = None) -> None:
+    pings = "models"
+
+    def __init__(
+        self,
+        url: str,
+        model: str | None = None,
+        key: str | None = None,
+        *,
+        format: str | None = None,  # noqa: A002
+        timeouts: Timeouts = DEFAULTS,
+    ) -> None:
         url = checked(url)
-        super().__init__(url if httpx.URL(url).path.strip("/") else f"{url}/v1")
+        super().__init__(url if httpx.URL(url).path.strip("/") else f"{url}/v1", timeouts)
         self.model = model
         self._key = key
-        self._refused: set[str] = set()
+        self._format = format
+        self._refused = Refused()
+        self._found = _NOBODY
+        self._asking: Asking | None = None
+        self._info: EngineInfo | None = None
+        self._counter: MessageCounter | None = None
 
     async def start(self) -> EngineInfo:
-        """Find out which model there is, where none is named.
+        """Find out what the server is; of several models, one must be named.
 
         Raises:
-            InputError: several, and none is named. EndpointError: the server does not say.
+            InputError: several, and none is named; or a format, where the server writes prompts itself. EndpointError: the server does not
+                say what it has.
         """
         if self._http is None:
-            self._http = client(self.url, {"Authorization": f"Bearer {self._key}"} if self._key else None)
+            headers = {"Authorization": f"Bearer {self._key}"} if self._key else None
+            self._http = client(self.url, headers, self.timeouts)
+        if self._info is not None and self._asking is not None:
+            return self._info
+        self._asking = Asking(self.url, self._key)
         try:
-            self.model = self.model or _only(self.url, await self._models())
+            self._found = await asyncio.to_thread(find_out, self._asking, self.model)
+            self._info = self._told()
         except BaseException:
             await self.close()
             raise
-        return EngineInfo(self.model, self.url, context=0, slots=0)
+        self.model = self._found.model
+        return self._info
 
-    async def _models(self) -> list[Mapping[str, Any]]:
-        try:
-            answer = await self._client.get("models")
-        except httpx.HTTPError as error:
-            raise lost(self.url, error, UnreachableError) from error
-        if answer.status_code != httpx.codes.OK:
-            raise _refusal(self.url, answer.status_code, answer.content)
-        with suppress(ValueError, KeyError, TypeError, AttributeError):
-            return [{**entry, "id": str(entry["id"])} for entry in answer.json()["data"]]
-        raise EndpointError(f"{self.url}/models does not list models as the OpenAI API does; is it such a server?")
+    async def close(self) -> None:
+        """Close the connections."""
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            asking.close()
+        await super().close()
 
-    async def stream(
-        self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS
-    ) -> AsyncGenerator[Event, None]:
+    @property
+    def template(self) -> Template | None:
+        """The model's own chat template, where the server tells it."""
+        return self._found.template
+
+    @property
+    def renders(self) -> bool:
+        """Whether the server tells what prompt it makes of messages."""
+        return self._found.renders
+
+    async def prompt_of(self, dialog: Dialog) -> Prompt:
+        """The exact prompt that the server makes of the messages.
+
+        Raises:
+            InputError: it does not tell. EngineError: it refused.
+        """
+        if not self.renders:
+            raise refuse(self._found, self.url)
+        return await asyncio.to_thread(told, self._questions, self._found, dialog)
+
+    def counter(self) -> Counting:
+        """Counts prompts of messages by asking the server; raises as ``prompt_of``."""
+        if not self.renders:
+            raise refuse(self._found, self.url)
+        if self._counter is None:
+            self._counter = MessageCounter(self._questions, self._found)
+        return self._counter
+
+    def vocabulary(self) -> Tokenizer:
+        """The model's vocabulary, asked for by the server's own tokenize route. Its methods block.
+
+        Raises:
+            InputError: the server has no such route.
+        """
+        if self._found.tokens is None:
+            raise InputError(f"{self.url} ({self._found.server.name}) does not tell token ids; ask one that does")
+        return self._found.tokens
+
+    async def encode(self, segments: tuple[Segment, ...]) -> tuple[int, ...]:
+        """Ids by the server's own vocabulary; content never becomes a control id.
+
+        Raises:
+            InputError: the server has no route for it, or takes a message for a control token whatever is done.
+        """
+        if self._found.tokens is None:
+            return await super().encode(segments)
+        return await asyncio.to_thread(self._found.tokens.prompt, segments)
+
+    async def score(self, ids: tuple[int, ...], top: int, start: int = 1) -> Scored:
+        """By ``echo``, where the server has it; of llama.cpp token by token, as the embedded engine does it."""
+        if self._found.server is LLAMA_CPP and self._found.ids:
+            async with served.client(self._questions.root, self._key or "") as http:
+                return await scoring.score(http, ids, top, start=start)
+        if self._found.echo and self._found.ids:
+            return await asyncio.to_thread(scored, self._questions, self._found, ids, top, start)
+        return await super().score(ids, top, start)
+
+    def stream(self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS) -> AsyncGenerator[Event, None]:
         """An answer, piece by piece; an endpoint of puna's gives its receipt too.
 
         Raises:
-            InputError: a schema. RefusedError: the server will not. UnreachableError: it is not there. EndpointError: it broke off.
+            InputError: what the server has not. RefusedError: the server will not. UnreachableError: it is not there. EndpointError: it
+                broke off, or was silent for too long.
         """
-        if extras.schema is not None:
-            raise InputError(f"a JSON schema cannot be asked of {self.url} through this client; ask without")
-        path, body = self._request(prompt, sampling, extras)
+        return limited(self._stream(prompt, sampling, extras), self.timeouts, self.url)
+
+    async def _stream(self, prompt: Prompt, sampling: Sampling, extras: Extras) -> AsyncGenerator[Event, None]:
+        path, body = request(self._found, prompt, sampling, extras)
+        body = self._refused.known(body)
         began = time.monotonic()
         kind: type[EndpointError] = UnreachableError
         try:
             while True:
                 async with self._client.stream("POST", path, json=body) as answer:
                     if answer.status_code != httpx.codes.OK:
-                        refusal = _refusal(self.url, answer.status_code, await answer.aread())
-                        body = self._without(body, refusal)
+                        body = self._refused.without(body, await self._refusal(answer, path))
                         continue
                     kind = EndpointError  # from here on it is a stream that broke off
                     async for event in self._events(answer, began):
                         yield event
                     return
         except httpx.HTTPError as error:
-            raise lost(self.url, error, kind) from error
+            raise lost(self.url, error, kind, self.timeouts) from error
 
-    def _request(self, prompt: Prompt, sampling: Sampling, extras: Extras) -> tuple[str, dict[str, object]]:
-        """Path and body; every parameter is told, for servers have defaults of their own."""
-        told = {name: value for name, value in sampling.as_json().items() if value not in (None, [])}
-        body: dict[str, object] = {
-            "model": self.model,
-            **told,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        top = extras.logprobs
-        if prompt.dialog is None:
-            body |= {"prompt": prompt.text} | ({} if top is None else {"logprobs": top})
-            return "completions", self._known(body)
-        body |= {"messages": prompt.dialog.as_json()} | ({} if top is None else {"logprobs": True})
-        return "chat/completions", self._known(body | ({"top_logprobs": top} if top else {}))
-
-    def _known(self, body: dict[str, object]) -> dict[str, object]:
-        return {name: value for name, value in body.items() if not (name in self._refused and value == _OFF[name])}
-
-    def _without(self, body: dict[str, object], refusal: RefusedError) -> dict[str, object]:
-        """A request without the fields that are refused by name and are off; raises where there are none."""
-        unwelcome = {
-            name
-            for name, off in _OFF.items()
-            if refusal.status in (400, 422) and name in str(refusal) and body.get(name) == off
-        }
-        if not unwelcome:
-            raise refusal
-        self._refused |= unwelcome
-        return self._known(body)
+    async def _refusal(self, answer: httpx.Response, path: str) -> RefusedError:
+        error = refusal(self.url, answer, await beginning(answer))
+        if not isinstance(error, RefusedError):
+            raise error
+        if answer.status_code in {404, 405} and path == "completions" and "model" not in str(error):
+            raise InputError(
+                f"{self.url} takes messages only, not a text to go on with; send messages, or a prompt in a known format"
+            )
+        return error
 
     async def _events(self, answer: httpx.Response, began: float) -> AsyncGenerator[Event, None]:
         """Deltas, then one End."""
-        media = answer.headers.get("content-type", "")
-        if not media.startswith("text/event-stream"):
-            said = (await answer.aread())[:200].decode("utf-8", "replace")
-            raise EndpointError(
-                f"{self.url} must answer with a stream, but answered with {media or 'no media type'}: {said}"
-            )
-        decoder, told = Decoder(), Told()
+        heard = Told()
         first: float | None = None
-        async for chunk in _chunks(answer, decoder):
-            for delta in told.read(chunk):
+        done = False
+        chunks = self._chunks(answer)
+        async for chunk in chunks:
+            done = chunk is None
+            for delta in heard.read(chunk) if chunk is not None else ():
                 first = first or time.monotonic()
                 yield delta
-        if told.finish is None and not decoder.done:
+        if heard.finish is None and not done:
             raise EndpointError(f"{self.url} ended the stream before the answer had ended; ask again")
         now = time.monotonic()
-        remote: dict[str, Any] = {"id": told.id, "model": told.model, "engine": told.fingerprint}
+        remote: dict[str, Any] = {"id": heard.id, "model": heard.model, "engine": heard.fingerprint}
         end = End(
-            told.finish or Finish.UNKNOWN,
-            told.usage,
+            heard.finish or Finish.UNKNOWN,
+            heard.usage,
             Timing(prefill=(first or now) - began, decode=now - (first or now)),
-            told.stopped_by,
+            heard.stopped_by,
             {name: value for name, value in remote.items() if value} or None,
         )
         yield await with_receipt(self._client, answer, end)
 
-
-async def _chunks(answer: httpx.Response, decoder: Decoder) -> AsyncGenerator[object, None]:
-    async for data in answer.aiter_bytes():
-        for chunk in decoder.feed(data):
+    async def _chunks(self, answer: httpx.Response) -> AsyncGenerator[object, None]:
+        """The JSON of each event, or of the whole answer of a server that does not stream; None last, where the server says it is done."""
+        media = answer.headers.get("content-type", "")
+        if not media.startswith("text/event-stream"):
+            yield await self._whole(answer, media)
+            return
+        decoder = Decoder()
+        async for data in answer.aiter_bytes():
+            for chunk in decoder.feed(data):
+                yield chunk
+        for chunk in decoder.close():
             yield chunk
-    for chunk in decoder.close():
-        yield chunk
+        if decoder.done:
+            yield None
+
+    async def _whole(self, answer: httpx.Response, media: str) -> object:
+        body = await beginning(answer, _MOST_WHOLE)
+        if strange := stranger(self.url, answer, body):
+            raise strange
+        try:
+            said = json.loads(body)
+            if said["choices"][0]["finish_reason"] is not None:
+                return said
+        except (ValueError, KeyError, TypeError, IndexError):
+            pass
+        shown = body[:200].decode("utf-8", "replace")
+        raise EndpointError(
+            f"{self.url} must answer with a stream, but answered with {media or 'no media type'}: {shown}"
+        )
+
+    def _told(self) -> EngineInfo:
+        found, speaks = self._found, self._speaks()
+        control = frozenset(found.tokens.control) if found.tokens is not None else frozenset()
+        return EngineInfo(
+            found.model,
+            self.url,
+            found.context,
+            found.slots,
+            control=control,
+            bos=found.bos if speaks is Speaks.IDS else None,
+            speaks=speaks,
+            safe=found.safe,
+            found=replace(found, safe=found.safe or speaks is Speaks.IDS).as_json() | {"prompts": str(speaks)},
+        )
+
+    def _speaks(self) -> Speaks:
+        """How prompts travel: ids where that can be, and the format is known."""
+        found = self._found
+        if self._format is not None and (found.server.templates_text or found.server.safe):
+            raise InputError(
+                f"{self.url} ({found.server.name}) writes prompts in its model's format itself, also those that come as text; leave the "
+                f"format {self._format!r} out"
+            )
+        if found.ids and found.tokens is not None and (self._format is not None or found.template is not None):
+            return Speaks.IDS
+        return Speaks.MESSAGES if self._format is None else Speaks.TEXT
+
+    @property
+    def _questions(self) -> Asking:
+        if self._asking is None:
+            raise EndpointError("the client was closed; start it first")
+        return self._asking
 
 
-def _only(url: str, models: Sequence[Mapping[str, Any]]) -> str:
-    """The first name of the one model that there is."""
-    if not models:
-        raise EndpointError(f"{url} has no model; load one there")
-    names = [entry["id"] for entry in models]
-    if len(models) == 1 or _one_by_several_names(models):
-        return str(names[0])
-    raise InputError(
-        f"{url} has several models, so one must be named, by --model NAME, or by model = NAME in [[targets]]: {', '.join(names[:20])}"
-    )
-
-
-def _one_by_several_names(models: Sequence[Mapping[str, Any]]) -> bool:
-    """Puna serves one model, and lists it by the endpoint's name and its own; vLLM tells the ``root`` of each ``--served-model-name``."""
-    if all(entry.get("owned_by") == "puna" for entry in models):
-        return True
-    return all(entry.get("root") and entry["root"] == models[0].get("root") for entry in models)
-
-
-def _refusal(url: str, status: int, body: bytes) -> RefusedError:
-    try:
-        said = sentence(httpx.Response(200, content=body).json())
-    except ValueError:
-        said = body.decode("utf-8", "replace")[:500] or "no message"
-    return RefusedError(f"{url} refused the request ({status}): {said}", status)
+_MOST_WHOLE = 2**24
+"""Bytes that are read of an answer that is not streamed."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from puna.engines.openai_found import sentence
 from puna.errors import EndpointError
 from puna.generation import Delta, Finish, Logprob, Usage
 
@@ -52,24 +53,17 @@ class Told:
         return [delta for choice in chunk.get("choices") or () for delta in self._choice(choice)]
 
     def _choice(self, choice: Mapping[str, Any]) -> Iterator[Delta]:
-        text = choice["text"] if "text" in choice else (choice.get("delta") or {}).get("content")
+        said = choice.get("delta") or choice.get("message") or {}
+        text = choice["text"] if "text" in choice else said.get("content")
         if not isinstance(text, str | None):
             raise TypeError
-        likely = tuple(_logprobs(choice.get("logprobs")))
+        likely = tuple(logprobs_of(choice.get("logprobs")))
         if text or likely:
             yield Delta(text or "", max(1, len(likely)), likely)
         if choice.get("finish_reason"):
             self.finish = _FINISH.get(choice["finish_reason"], Finish.UNKNOWN)
-            said = choice.get("stop_reason")  # of vLLM: the stop text, or a token's id
-            self.stopped_by = said if isinstance(said, str) else None
-
-
-def sentence(said: object) -> str:
-    """The sentence of an error, in whichever of the usual places it stands."""
-    for name in ("error", "message", "detail"):
-        if isinstance(said, dict) and said.get(name):
-            return sentence(said[name])
-    return str(said)[:500]
+            reason = choice.get("stop_reason")  # of vLLM: the stop text, or a token's id
+            self.stopped_by = reason if isinstance(reason, str) else None
 
 
 def _usage(told: Mapping[str, Any]) -> Usage | None:
@@ -80,7 +74,8 @@ def _usage(told: Mapping[str, Any]) -> Usage | None:
     return Usage(prompt, min(int(cached), prompt), output)
 
 
-def _logprobs(told: Any) -> Iterator[Logprob]:
+def logprobs_of(told: Any) -> Iterator[Logprob]:
+    """The log-probabilities of a choice, in either shape."""
     if not isinstance(told, dict):
         return
     if "content" in told:
@@ -91,18 +86,18 @@ def _logprobs(told: Any) -> Iterator[Logprob]:
     for text, logprob, others in zip_longest(*columns):
         tops = sorted((others or {}).items(), key=lambda item: -item[1])
         yield Logprob(
-            NO_ID, _bytes(text), _ln(logprob), tuple(Logprob(NO_ID, _bytes(t), _ln(value)) for t, value in tops)
+            NO_ID, data_of(text), _ln(logprob), tuple(Logprob(NO_ID, data_of(t), _ln(value)) for t, value in tops)
         )
 
 
 def _token(entry: Mapping[str, Any], top: tuple[Logprob, ...] = ()) -> Logprob:
     told = entry.get("bytes")
-    data = _bytes(entry["token"]) if told is None else bytes(told)
+    data = data_of(entry["token"]) if told is None else bytes(told)
     number = entry.get("id")  # of llama.cpp
     return Logprob(number if isinstance(number, int) else NO_ID, data, _ln(entry["logprob"]), top)
 
 
-def _bytes(text: str) -> bytes:
+def data_of(text: str) -> bytes:
     r"""A token's text; ``bytes:\xe2\x80`` is a part of a character."""
     if text.startswith("bytes:\\x"):
         return bytes.fromhex(text.removeprefix("bytes:").replace("\\x", ""))

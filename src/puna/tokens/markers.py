@@ -16,7 +16,6 @@ KNOWN: tuple[str, ...] = (
     "<|python_tag|>", "<|finetune_right_pad_id|>", "<|header_start|>", "<|header_end|>", "<|eot|>", "<|eom|>",
     "<|start|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|return|>", "<|call|>", "<|endofprompt|>",
     "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
-    "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>",
     "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_CALLS]",
     "[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[TOOL_CONTENT]", "[ARGS]", "[CALL_ID]", "[THINK]", "[/THINK]", "[IMG]", "[PREFIX]",
     "[MIDDLE]", "[SUFFIX]", "[BOS]", "[EOS]", "[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]",
@@ -26,6 +25,15 @@ KNOWN: tuple[str, ...] = (
 )  # fmt: skip
 """Control tokens of the families that puna writes, and of others; Phi, Qwen, Gemma, DeepSeek, Mistral and Llama by their
 ``tokenizer_config.json`` (read 2026-11-22 and 2026-11-28)."""
+
+ORDINARY = frozenset({"<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"})
+"""Tokens of their own that look like control tokens, but which vocabularies keep as ordinary text: they make no turns."""
+
+ENDS = frozenset(
+    {"</s>", "<eos>", "<end_of_turn>", "<|im_end|>", "<|end|>", "<|eot_id|>", "<|eot|>", "<|eom_id|>", "<|end_of_text|>", "<|return|>",
+     "<|endoftext|>", "<\uff5cend\u2581of\u2581sentence\uff5c>"}
+)  # fmt: skip
+"""Control tokens that end an answer in some family."""
 
 LONGEST = 64
 """Characters of the longest text that is taken for a control token by its look."""
@@ -42,13 +50,14 @@ def looking_like(text: str) -> Iterator[str]:
     """Every stretch that a vocabulary might keep as a control token, overlapping ones too, in text order."""
     at = 0
     while (found := _LOOKS.search(text, at)) is not None:
-        yield found.group()
+        if found.group() not in ORDINARY:
+            yield found.group()
         at = found.start() + 1
 
 
 def is_marker(text: str) -> bool:
     """Whether a token of that text looks like a control token."""
-    return _LOOKS.fullmatch(text) is not None
+    return text not in ORDINARY and _LOOKS.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=16)
@@ -60,8 +69,3 @@ def pattern_of(control: frozenset[str]) -> re.Pattern[str]:
     texts = sorted((control or frozenset(KNOWN)) - {""}, key=lambda text: (-len(text), text))
     named = "|".join(map(re.escape, texts))
     return re.compile(named if control else rf"{named}|<[|\uff5c][^<>\n]{{1,{LONGEST}}}[|\uff5c]>")
-
-
-def spelled_out(text: str, control: Collection[str]) -> bool:
-    """Whether anything in the text could become a control token; as ``pattern_of``."""
-    return pattern_of(frozenset(control)).search(text) is not None
