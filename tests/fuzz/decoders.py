@@ -15,8 +15,9 @@ from zlib import crc32
 from botocore.eventstream import EventStreamBuffer
 
 from puna.errors import EndpointError, InputError
-from puna.wire import eventstream, jsonlines, reading, strictjson, workshop
-from puna.wire.dialects import DIALECTS
+from puna.wire import eventstream, jsonlines, reading, strictjson
+from puna.wire.answer import Answer
+from puna.wire.dialects import DIALECTS, HEARS
 from tests.fuzz import pool
 from tests.fuzz.asking import SLOW, Asked, Tally
 
@@ -136,8 +137,10 @@ def outputs(rng: Random) -> bytes:
     value = rng.choice(
         (pool.value(rng), {"outputs": pool.value(rng)}, {"error": pool.value(rng)}, {"outputs": [pool.text(rng)]})
     )
+    answer = Answer(HEARS)
     with suppress(EndpointError):
-        assert isinstance(workshop.read_outputs(value), str)
+        for _ in (*answer.feed(json.dumps(value).encode()), *answer.close()):
+            assert isinstance(answer.text, str)
     return json.dumps(value).encode()
 
 

@@ -1,15 +1,16 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puna.errors import DialogError, EndpointError, InputError, SamplingError
+from puna.errors import DialogError, InputError, SamplingError
 from puna.generation import Sampling
 from puna.messages import Dialog, Role
 from puna.wire import reading, workshop
-from puna.wire.dialect import Request
+from puna.wire.dialect import Heard, Request
 
 HELLO = Dialog().append(Role.SYSTEM, "Be brief.").append(Role.USER, "Hello")
 
@@ -41,7 +42,7 @@ TABLE = [
 @pytest.mark.parametrize(("value", "request_"), TABLE)
 def test_both_directions(value: Any, request_: Request) -> None:
     assert read(value) == request_
-    assert workshop.write_request(request_) == value
+    assert workshop.DIALECT.write(request_).body == value
 
 
 def test_one_stop_as_text_and_null_for_not_given() -> None:
@@ -117,31 +118,14 @@ def test_a_request_is_read_or_refused_never_anything_else(value: Any) -> None:
         request = read(value)
     except InputError:
         return
-    assert read(workshop.write_request(request)) == request
+    again = read(dict(workshop.DIALECT.write(request).body))
+    assert replace(again, given=request.given) == request
 
 
 @pytest.mark.parametrize("text", ["", " a", "\n", "🦙"])
 def test_outputs_both_directions(text: str) -> None:
     assert workshop.write_outputs(text) == {"outputs": [text]}
-    assert workshop.read_outputs({"outputs": [text]}) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "part"),
-    [
-        ({"code": 500, "error": "no slot"}, "the endpoint's container failed: no slot"),
-        ({"outputs": []}, 'must answer {"outputs": ["..."]}, but it answered {\'outputs\': []}'),
-        ({"outputs": ["a", "b"]}, "but it answered"),
-        ({"outputs": [1]}, "but it answered"),
-        ([{"generated_text": "x"}], "but it answered [{'generated_text': 'x'}]"),
-        (None, "but it answered None"),
-        (NESTED, "but it answered [["),
-    ],
-)
-def test_other_answers_are_refused(value: Any, part: str) -> None:
-    with pytest.raises(EndpointError) as caught:
-        workshop.read_outputs(value)
-    assert part in str(caught.value)
+    assert workshop.DIALECT.hear({"outputs": [text]}) == Heard(text)
 
 
 def test_an_error_that_quotes_a_huge_value_is_cut() -> None:

@@ -16,8 +16,8 @@ from dataclasses import replace
 from puna.errors import DialogError, InputError
 from puna.generation import MAX_ALTERNATIVES, Delta, Extras, Logprob
 from puna.messages import Dialog
-from puna.wire import openai, reading
-from puna.wire.dialect import LINES, Choice, Dialect, Facts, Field, Reading, Request
+from puna.wire import chunks, openai, reading
+from puna.wire.dialect import LINES, Choice, Dialect, Facts, Field, Reading, Request, Sent
 
 FIELDS = (
     Field("messages", 'a dialog: `[{"role": "user", "content": "Hi"}]`', type="list"),
@@ -187,6 +187,20 @@ class _Stream(openai.Chunks):
         return self.chunk({"index": choice.index, "delta": delta, "logprobs": logprobs, "finish_reason": finish})
 
 
+def _write(request: Request) -> Sent:
+    (prompt,) = request.prompts
+    if not isinstance(prompt, Dialog):
+        raise InputError(f"the dialect {DIALECT.title!r} takes messages, not a written prompt; give messages")
+    top, schema = request.extras.logprobs, request.extras.schema
+    body = {"messages": prompt.as_json(), **openai.written(DIALECT.title, FIELDS, request)}
+    if top is not None:
+        body |= {"logprobs": True} | ({"top_logprobs": top} if top else {})
+    if schema is not None:
+        inner = {"name": "answer", "schema": json.loads(schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": inner}
+    return Sent(body)
+
+
 DIALECT = Dialect(
     name="chat",
     title="OpenAI chat completions (vLLM, TGI, SGLang, LMI)",
@@ -200,6 +214,10 @@ DIALECT = Dialect(
     framing=openai.SSE,
     error=openai.error,
     broken=openai.error,
+    write=_write,
+    hear=chunks.hear,
+    messages=True,
+    alternatives=MAX_ALTERNATIVES,
 )
 
 LMI_DIALECT = replace(

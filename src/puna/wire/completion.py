@@ -16,8 +16,8 @@ from dataclasses import replace
 
 from puna.errors import InputError
 from puna.generation import MAX_ALTERNATIVES, Delta, Extras, Logprob
-from puna.wire import openai, reading
-from puna.wire.dialect import Choice, Dialect, Facts, Field, Given, Reading, Request
+from puna.wire import chunks, openai, reading, writing
+from puna.wire.dialect import Choice, Dialect, Facts, Field, Given, Reading, Request, Sent
 
 MAX_PROMPTS = 64
 MAX_ID = 2**31 - 1
@@ -176,6 +176,13 @@ class _Stream(openai.Chunks):
         return self.chunk({"index": choice.index, "text": text, "logprobs": logprobs, "finish_reason": finish})
 
 
+def _write(request: Request) -> Sent:
+    writing.plain(DIALECT.title, request, MAX_ALTERNATIVES)
+    top = request.extras.logprobs
+    body = {"prompt": writing.text_of(DIALECT.title, request), **openai.written(DIALECT.title, FIELDS, request)}
+    return Sent(body if top is None else {**body, "logprobs": top})
+
+
 DIALECT = Dialect(
     name="completion",
     title="OpenAI completions (vLLM)",
@@ -189,5 +196,8 @@ DIALECT = Dialect(
     framing=openai.SSE,
     error=openai.error,
     broken=openai.error,
+    write=_write,
+    hear=chunks.hear,
+    alternatives=MAX_ALTERNATIVES,
     scores=True,
 )

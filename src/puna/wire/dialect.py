@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from puna.generation import NO_EXTRAS, Delta, Extras, Logprob, Receipt, Sampling, Timing
+from puna.generation import NO_EXTRAS, Delta, Extras, Finish, Logprob, Receipt, Sampling, Timing, Usage
 from puna.messages import Dialog
 
 Given = str | Dialog | tuple[int, ...]
@@ -56,6 +56,35 @@ class Request:
     ignored: tuple[str, ...] = ()
     if_streamed: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request as a client of a dialect sends it. attributes: for the header of custom attributes."""
+
+    body: Mapping[str, object]
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one record tells, or a whole answer.
+
+    text: what is new. tokens: that make it, where they are told. whole: all of the answer's text, where it is told. open: another record
+    must follow. finish: None where the answer has not ended, or does not say why. by_stop: it ended at a stop text; stopped_by: which, where that is told.
+    failure: the container's sentence, where it failed. facts: whatever else may interest people, by name.
+    """
+
+    text: str = ""
+    tokens: tuple[Logprob, ...] = ()
+    whole: str | None = None
+    open: bool = False
+    finish: Finish | None = None
+    by_stop: bool = False
+    stopped_by: str | None = None
+    usage: Usage | None = None
+    failure: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +192,10 @@ class Dialect:
     fits: whether a body without ``--dialect`` is this one. whole: a complete answer. stream: None where it has none. error: a
     refusal's body, from status and sentence. statuses: the dialect's own status where it differs from ours. broken: the record
     that ends a stream which failed. scores: no tokens may be asked for. body: how a whole answer becomes bytes.
+
+    For the other side, the client: write: a request to what is sent; raises InputError where the dialect has no words for it. hear: what a
+    record or a whole answer tells, None of one that has not the dialect's shape. messages: it takes dialogs. alternatives: most of them that
+    it tells for each token, None where it tells no log-probabilities at all.
     """
 
     name: str
@@ -177,6 +210,10 @@ class Dialect:
     framing: Framing
     error: Callable[[int, str], object]
     broken: Callable[[int, str], object]
+    write: Callable[[Request], Sent]
+    hear: Callable[[object], Heard | None]
+    messages: bool = False
+    alternatives: int | None = None
     statuses: Mapping[int, int] = field(default_factory=dict)
     scores: bool = False
     body: Framing = WHOLE

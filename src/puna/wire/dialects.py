@@ -24,6 +24,9 @@ _ALL = (
 DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for dialect in _ALL})
 """By name, in the order in which a body is tried."""
 
+HEARS = tuple(dict.fromkeys(dialect.hear for dialect in _ALL))
+"""What tells of a record in any dialect, each once."""
+
 AUTO = "auto"
 """Stands for: by the body's shape."""
 

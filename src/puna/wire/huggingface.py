@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from puna.generation import NO_EXTRAS
-from puna.wire import inputs
-from puna.wire.dialect import LINES, Choice, Dialect, Facts, Framing, Reading, Request
+from puna.wire import generated, inputs, writing
+from puna.wire.dialect import LINES, Choice, Dialect, Facts, Framing, Reading, Request, Sent
 from puna.wire.tokens import text_with_prompt
 
 
@@ -34,6 +34,14 @@ def _error(status: int, sentence: str) -> object:
     return {"code": status, "type": "InternalServerException", "message": sentence}
 
 
+def _write(request: Request) -> Sent:
+    """What is off is told: a model's ``generation_config.json`` may have it on, and transformers has top_k at 50."""
+    writing.plain(DIALECT.title, request, None)
+    return inputs.write(
+        DIALECT.title, DIALECT.fields, replace(request, stream=None), ("min_p", "stop", "repetition_penalty")
+    )
+
+
 DIALECT = Dialect(
     name="hf",
     title="Hugging Face inference toolkit",
@@ -48,4 +56,6 @@ DIALECT = Dialect(
     body=Framing("application/json", after=b"", compact=True),
     error=_error,
     broken=_error,
+    write=_write,
+    hear=generated.hear,
 )

@@ -8,13 +8,13 @@ force temperature=0.0, i.e. greedy").
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from puna.errors import InputError
 from puna.generation import Extras, Sampling
-from puna.wire import reading
-from puna.wire.dialect import Field, Reading, Request
+from puna.wire import reading, writing
+from puna.wire.dialect import Field, Reading, Request, Sent
 
 TOKENS = Extras(logprobs=0)
 """What a record of a token needs: its id and log-probability."""
@@ -106,3 +106,20 @@ def _how(given: Reading, *, implied: bool) -> tuple[Sampling, tuple[str, ...]]:
 def fits(body: Mapping[str, object], attributes: Mapping[str, str]) -> bool:  # noqa: ARG001
     """Whether the body has this shape at all."""
     return "inputs" in body
+
+
+def write(title: str, fields: Sequence[Field], request: Request, unsent: Collection[str], **own: object) -> Sent:
+    """A text prompt as such a dialect has it. unsent: as in ``writing.sampled``. own: further parameters.
+
+    Greedy is told by ``do_sample`` alone: these containers refuse a temperature of 0.
+    """
+    prompt, samples = writing.text_of(title, request), request.sampling.temperature > 0
+    told = request if samples else replace(request, given=request.given - set(_AT_RANDOM))
+    parameters = writing.sampled(title, fields, told, unsent).get("parameters", {})
+    parameters |= {"do_sample": samples, "return_full_text": False, **own}
+    body: dict[str, object] = {"inputs": prompt, "parameters": parameters}
+    return Sent(body if request.stream is None else {**body, "stream": request.stream})
+
+
+OFF_BY_ITSELF = ("top_p", "top_k", "min_p", "stop", "repetition_penalty", "presence_penalty", "frequency_penalty")
+"""What TGI and LMI have off unless it is given; TGI refuses a top_p of 1 and a top_k of 0."""

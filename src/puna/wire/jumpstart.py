@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from puna.errors import InputError
 from puna.generation import Sampling
 from puna.messages import Dialog
-from puna.wire import inputs, reading
-from puna.wire.dialect import LINES, Choice, Dialect, Facts, Field, Given, Reading, Request
+from puna.wire import inputs, reading, writing
+from puna.wire.dialect import LINES, Choice, Dialect, Facts, Field, Given, Heard, Reading, Request, Sent
 
 EULA = "accept_eula"
 MAX_DIALOGS = 16
@@ -72,6 +72,22 @@ def _error(status: int, sentence: str) -> object:
     return {"code": status, "message": "prediction failure", "error": sentence}
 
 
+def _write(request: Request) -> Sent:
+    """Who asks in this dialect accepts the licence, which it demands with every request."""
+    writing.plain(DIALECT.title, request, None)
+    (prompt,) = request.prompts
+    inputs_ = [prompt.as_json()] if isinstance(prompt, Dialog) else writing.text_of(DIALECT.title, request)
+    parameters = writing.sampled(DIALECT.title, DIALECT.fields, request, ("top_k", "stop")).get("parameters", {})
+    return Sent({"inputs": inputs_, "parameters": {**parameters, "return_full_text": False}}, {EULA: "true"})
+
+
+def _hear(value: object) -> Heard | None:
+    entry = value[0] if isinstance(value, list) and len(value) == 1 else value
+    told = entry.get("generation") if isinstance(entry, dict) else None
+    text = told.get("content") if isinstance(told, dict) else told
+    return Heard(whole=text) if isinstance(text, str) else None
+
+
 DIALECT = Dialect(
     name="jumpstart",
     title="JumpStart's Llama 2 (2023)",
@@ -96,5 +112,8 @@ DIALECT = Dialect(
     framing=LINES,
     error=_error,
     broken=_error,
+    write=_write,
+    hear=_hear,
+    messages=True,
     statuses={400: 424},
 )

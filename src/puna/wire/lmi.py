@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from puna.generation import Delta, Finish, Logprob
-from puna.wire import inputs
-from puna.wire.dialect import LINES, SSE, Choice, Dialect, Facts, Field, Request
+from puna.wire import generated, inputs, writing
+from puna.wire.dialect import LINES, SSE, Choice, Dialect, Facts, Field, Request, Sent
 from puna.wire.tokens import Held, text_with_prompt, texts
 from puna.wire.workshop import write_error
 
@@ -63,7 +63,7 @@ class _Stream:
         return [{"token": _token(token, text)} for token, text in self._held.push(delta)]
 
     def end(self, choice: Choice) -> Iterable[object]:
-        token, text = self._held.last(choice)
+        token, text = self._held.last()
         record: dict[str, object] = {
             "token": _token(token, text),
             "generated_text": text_with_prompt(choice, self._request),
@@ -85,6 +85,11 @@ def _broken(status: int, sentence: str) -> object:
     }
 
 
+def _write(request: Request) -> Sent:
+    writing.plain(DIALECT.title, request, DIALECT.alternatives)
+    return inputs.write(DIALECT.title, DIALECT.fields, request, inputs.OFF_BY_ITSELF, details=True)
+
+
 DIALECT = Dialect(
     name="lmi",
     title="LMI (DJL Serving) with a rolling batch",
@@ -100,6 +105,9 @@ DIALECT = Dialect(
     framing=LINES,
     error=write_error,
     broken=_broken,
+    write=_write,
+    hear=generated.hear,
+    alternatives=0,
 )  # fmt: skip
 
 SSE_DIALECT = replace(

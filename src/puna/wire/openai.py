@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from puna.errors import InputError
 from puna.generation import Finish, Logprob, Sampling
-from puna.wire import reading
+from puna.wire import reading, writing
 from puna.wire.dialect import Choice, Facts, Field, Framing, Reading, Request
 
 MAX_CHOICES = 16
@@ -125,6 +125,19 @@ class Chunks:
         """The usage, where it is asked for."""
         if self._usage:
             yield _envelope(self.kind, self._facts, self.request, []) | {"usage": usage_of(self.request, choices)}
+
+
+def written(title: str, fields: Sequence[Field], request: Request) -> dict[str, object]:
+    """The fields of sampling and streaming, as a client sends them. All that vLLM may have on by a model's own configuration is told."""
+    body: dict[str, object] = dict(writing.sampled(title, fields, request, ("stop", *_PENALTIES)).get("", {}))
+    if request.open_end:
+        body.pop("max_tokens", None)
+    if request.stream is not None:
+        body["stream"] = request.stream
+    return body | {"stream_options": {"include_usage": True}} if request.stream else body
+
+
+_PENALTIES = ("repetition_penalty", "presence_penalty", "frequency_penalty")
 
 
 def spelled(data: bytes) -> str:

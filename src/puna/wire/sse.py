@@ -43,7 +43,7 @@ class Decoder:
             yield from self._line(line)
         if len(self._buffer) + sum(map(len, self._data)) > self._limit:
             raise EndpointError(
-                f"an event of the stream is longer than {self._limit} bytes; is that an OpenAI-compatible server?"
+                f"an event of the stream is longer than {self._limit} bytes; is that a stream of an answer?"
             )
 
     def close(self) -> Iterator[object]:
@@ -57,7 +57,7 @@ class Decoder:
             event, self._data = b"\n".join(self._data), []
             if event.strip() == b"[DONE]":
                 self.done = True
-            else:
+            elif event.strip():  # an empty one keeps a connection alive
                 yield _value(event)
 
 

@@ -15,8 +15,8 @@ from dataclasses import replace
 from functools import partial
 
 from puna.generation import MAX_ALTERNATIVES, Delta, Extras, Logprob
-from puna.wire import inputs, lmi, reading
-from puna.wire.dialect import SSE, Choice, Dialect, Facts, Field, Framing, Reading, Request
+from puna.wire import generated, inputs, lmi, reading, writing
+from puna.wire.dialect import SSE, Choice, Dialect, Facts, Field, Framing, Reading, Request, Sent
 from puna.wire.lmi import finish_of
 from puna.wire.tokens import Held, text_with_prompt, texts
 
@@ -48,7 +48,7 @@ def _read(given: Reading, *, implied: bool = True) -> Request:
 
 
 def _token(token: Logprob, text: str) -> dict[str, object]:
-    return {"id": token.id, "text": text, "logprob": token.logprob, "special": not token.data}
+    return {"id": token.id, "text": text, "logprob": token.logprob, "special": not (token.data or text)}
 
 
 def _top(token: Logprob) -> list[dict[str, object]]:
@@ -92,7 +92,7 @@ class _Stream:
             "seed": choice.ended.sampling.seed,
             "input_length": usage.prompt if usage else None,
         }
-        record = self._record(*self._held.last(choice))
+        record = self._record(*self._held.last())
         record["generated_text"] = text_with_prompt(choice, self._request)
         record["details"] = details if self._request.settings["details"] else None
         return (record,)
@@ -124,6 +124,12 @@ def _error(status: int, sentence: str) -> object:
     return {"error": sentence, "error_type": _TYPES.get(status, "generation")}
 
 
+def _write(request: Request) -> Sent:
+    writing.plain(DIALECT.title, request, MAX_ALTERNATIVES)
+    top = {"top_n_tokens": request.extras.logprobs} if request.extras.logprobs else {}
+    return inputs.write(DIALECT.title, FIELDS, request, inputs.OFF_BY_ITSELF, details=True, **top)
+
+
 DIALECT = Dialect(
     name="tgi",
     title="Text Generation Inference",
@@ -138,6 +144,9 @@ DIALECT = Dialect(
     framing=Framing("text/event-stream", b"data:", b"\n\n"),
     error=_error,
     broken=_error,
+    write=_write,
+    hear=generated.hear,
+    alternatives=MAX_ALTERNATIVES,
     statuses={400: 422, 503: 424},
 )
 

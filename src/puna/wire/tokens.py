@@ -9,7 +9,7 @@ from puna.generation import Delta, Logprob
 from puna.wire.dialect import Choice, Request
 
 NO_TOKEN = Logprob(-1, b"", 0.0)
-"""Stands in the last record of an answer that has no token."""
+"""Stands for a token that nobody told."""
 
 
 class Held:
@@ -19,18 +19,20 @@ class Held:
         self._last: tuple[Logprob, str] | None = None
 
     def push(self, delta: Delta) -> Iterator[tuple[Logprob, str]]:
-        """New tokens; gives those that may go. Text that several tokens make together goes with the last of them."""
-        for n, token in enumerate(delta.logprobs):
-            text = delta.text if n == len(delta.logprobs) - 1 else ""
+        """New tokens; gives those that may go. Text that several tokens make together goes with the last of them.
+
+        Text of which no tokens are told goes as one without id.
+        """
+        tokens = delta.logprobs or ((NO_TOKEN,) if delta.text else ())
+        for n, token in enumerate(tokens):
+            text = delta.text if n == len(tokens) - 1 else ""
             if self._last is not None:
                 yield self._last
             self._last = (token, text)
 
-    def last(self, choice: Choice) -> tuple[Logprob, str]:
+    def last(self) -> tuple[Logprob, str]:
         """The token of the last record."""
-        if self._last is None:
-            return NO_TOKEN, choice.text
-        return self._last
+        return self._last or (NO_TOKEN, "")
 
 
 def texts(choice: Choice) -> Iterator[tuple[Logprob, str]]:

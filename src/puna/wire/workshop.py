@@ -11,14 +11,13 @@ Llama 2 Chat", 2023; DJL Serving's lmi_input_output_schema.md, read 2026-11-22).
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from puna.errors import EndpointError, InputError
+from puna.errors import InputError
 from puna.generation import Delta, Sampling
 from puna.messages import Dialog
-from puna.wire import reading
-from puna.wire.dialect import LINES, Choice, Dialect, Facts, Field, Reading, Request
+from puna.wire import reading, writing
+from puna.wire.dialect import LINES, Choice, Dialect, Facts, Field, Heard, Reading, Request, Sent
 from puna.wire.pieces import Pieces
 
 FIELDS = (
@@ -88,13 +87,17 @@ class _Stream:
         return ()
 
 
-def write_request(request: Request) -> dict[str, object]:
-    """The JSON value of a request, as the dialect reads it. Only what was given is named."""
-    values = request.sampling.as_json()
+def _write(request: Request) -> Sent:
+    """Only what was given is named."""
+    writing.plain(DIALECT.title, request, None)
     (prompt,) = request.prompts
     body: dict[str, object] = {"messages": prompt.as_json()} if isinstance(prompt, Dialog) else {"prompt": prompt}
-    body |= {entry.name: values[entry.to] for entry in FIELDS if entry.to in request.given}
-    return body if request.stream is None else {**body, "stream": request.stream}
+    body |= writing.sampled(DIALECT.title, FIELDS, request, _PENALTIES).get("", {})
+    return Sent(body if request.stream is None else {**body, "stream": request.stream})
+
+
+_PENALTIES = ("repetition_penalty", "presence_penalty", "frequency_penalty", "min_p", "stop")
+"""Off in every container of which this is known."""
 
 
 def write_outputs(text: str) -> dict[str, object]:
@@ -102,18 +105,11 @@ def write_outputs(text: str) -> dict[str, object]:
     return {"outputs": [text]}
 
 
-def read_outputs(value: object) -> str:
-    """The text of a whole answer or of one record of a stream.
-
-    Raises:
-        EndpointError: another shape; where it is an error of the container, the sentence is the container's.
-    """
+def _hear(value: object) -> Heard | None:
     outputs = value.get("outputs") if isinstance(value, dict) else None
     if isinstance(outputs, list) and len(outputs) == 1 and isinstance(outputs[0], str):
-        return outputs[0]
-    if isinstance(value, dict) and isinstance(value.get("error"), str):
-        raise EndpointError(f"the endpoint's container failed: {value['error']}")
-    raise EndpointError(f'the endpoint must answer {{"outputs": ["..."]}}, but it answered {reprlib.repr(value)}')
+        return Heard(outputs[0])
+    return None
 
 
 def write_error(status: int, sentence: str) -> dict[str, object]:
@@ -135,4 +131,7 @@ DIALECT = Dialect(
     framing=LINES,
     error=write_error,
     broken=write_error,
+    write=_write,
+    hear=_hear,
+    messages=True,
 )
