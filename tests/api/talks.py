@@ -35,7 +35,7 @@ def on(engine, made=puna.Chat, **options):
     async def opened():
         return Spine(engine, await engine.start(), form, counter=partial(PromptCounter, form, WORDS))
 
-    inner._opening._opened = opened
+    inner._opening._opened = opened  # type: ignore[method-assign]
     return chat
 
 
@@ -65,3 +65,10 @@ def receipt_of(teller):
     """Of a chat's or a stream's answer, which has come to its end."""
     assert teller.receipt is not None
     return teller.receipt
+
+
+def seen(stream, n):
+    """The stream, once n pieces of it have come."""
+    for k in range(n):
+        stream._piece(k)
+    return stream

@@ -15,16 +15,9 @@ from puna.engines.scripted import Scripted
 from puna.errors import EngineError, InputError
 from puna.generation import Finish
 
-from .talks import Gate, contents, gated, on, receipt_of
+from .talks import Gate, contents, gated, on, receipt_of, seen
 
 WORDS = ["one", " two", " three", " four"]
-
-
-def seen(stream, n):
-    """The stream, once n pieces of it have come."""
-    for k in range(n):
-        stream._piece(k)
-    return stream
 
 
 class Streams(RuleBasedStateMachine):

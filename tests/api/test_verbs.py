@@ -36,7 +36,8 @@ class Verbs(RuleBasedStateMachine):
             self.chat.close()
 
     def line(self):
-        found, at = [], self.at
+        found: list[int] = []
+        at = self.at
         while at is not None:
             found.insert(0, at)
             at = self.parents[at]
@@ -279,7 +280,7 @@ def test_sampling_of_the_conversation_and_of_a_call():
         assert chat.send("a b", max_tokens_to_sample=3, seed=None).text == "You said: a"
         assert receipt_of(chat).sampling.seed == 7
         with pytest.raises(TypeError):
-            chat.sampling["seed"] = 8
+            chat.sampling["seed"] = 8  # type: ignore[index]  # it is a view
         chat.sampling = {**chat.sampling, "stop": "b"}
         assert dict(chat.sampling) == {"max_tokens": 2, "seed": 7, "stop": ("b",)}
         assert chat.regenerate(max_tokens=9).text == "You said: a "

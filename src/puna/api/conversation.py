@@ -211,7 +211,7 @@ def one_step(old: History, new: History) -> History:
 
 def unnamed(session: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a file's session has besides its messages, for another session."""
-    return {**session, "id": new_id(), "revision": 0, "title": ""}
+    return {name: value for name, value in session.items() if name not in {"revision", "title"}} | {"id": new_id()}
 
 
 def new_id() -> str:

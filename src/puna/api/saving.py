@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from puna.api.conversation import Conversation, sayable
+from puna.api.given import named
 from puna.api.recording import Recording
 from puna.context.grounding import Example, Grounding
 from puna.dialog.history import History
@@ -38,7 +39,7 @@ def session_of(talk: Conversation) -> Session:
         ]
         session = {
             "v": VERSION, "revision": 0, "raw": "", "draft": "", "mode": "chat", **talk.session,
-            "title": talk.session.get("title") or _title(nodes), "params": dict(talk.sampling), "system": talk.system or "",
+            "title": talk.session.get("title", _title(nodes)), "params": dict(talk.sampling), "system": talk.system or "",
             "context": talk.ground.context, "examples": [asdict(example) for example in talk.ground.examples],
             "only": talk.ground.only, "policy": talk.policy, "nodes": nodes, "leaf": talk.tree.head,
         }  # fmt: skip
@@ -62,15 +63,15 @@ def conversation_of(given: object) -> Conversation:
         only=session["only"],
     )
     nodes = tuple(Node(node["parent"], Message(Role(node["role"]), node["content"])) for node in session["nodes"])
-    kept = ("id", "revision", "title", "raw", "draft", "mode")
+    titled = ("title",) if session["title"] or session["nodes"] else ()
     return Conversation(
         system=session["system"] if session["system"].strip() else None,
         tree=History(nodes, session["leaf"]),
-        sampling={name: value for name, value in session["params"].items() if value is not None},
+        sampling=named(session["params"]),
         policy=session["policy"],
         ground=ground,
         facts={n: _known(node) for n, node in enumerate(session["nodes"])},
-        session={name: session[name] for name in kept},
+        session={name: session[name] for name in ("id", "revision", *titled, "raw", "draft", "mode")},
     )
 
 
