@@ -6,53 +6,52 @@ dialect has them, else as text.
 
 from __future__ import annotations
 
-import re
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from puna.engines.aws import Signer
-from puna.engines.aws_refusals import ContainerRefusedError, broken, code_of, refusal
-from puna.engines.base import EngineInfo, Event, Speaks
+from puna.engines.aws_refusals import broken, refusal
+from puna.engines.base import Counting, EngineInfo, Event, Speaks
 from puna.engines.detecting import Detected, detect
+from puna.engines.openai_found import Asking, Found
+from puna.engines.openai_messages import MessageCounter, refuse, told
+from puna.engines.openai_servers import PUNA, UNKNOWN
 from puna.engines.remote import Remote, checked, client, with_receipt
+from puna.engines.sagemaker_requests import (
+    NAMES,
+    found_of,
+    most_characters,
+    no_streams,
+    own_facts,
+    stream_field,
+    unwelcome,
+    without,
+)
 from puna.engines.strangers import beginning, lost, stranger
 from puna.engines.timeouts import DEFAULTS, Timeouts, limited
-from puna.errors import EndpointError, InputError, RefusedError, UnreachableError, unknown
+from puna.errors import EndpointError, InputError, UnreachableError, unknown
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Timing
 from puna.messages import Dialog
-from puna.wire import eventstream, strictjson
+from puna.wire import eventstream
 from puna.wire.answer import MAX_RECORD, Answer
 from puna.wire.dialect import Dialect, Request, Sent
 from puna.wire.dialects import AUTO, DIALECTS, HEARS
-
-CHARACTERS = 128
-"""Of one token, at most, for the purpose of telling an answer that never ends from one that is long."""
-
-SLACK = 2**16
-"""Characters that any answer may have beyond that."""
-
-_NAMES = frozenset(entry.name for entry in fields(Sampling))
-
-_SPARE = frozenset(
-    {"seed", "stream_options", "return_full_text", "details", "min_p", "top_k", "top_p", "repetition_penalty", "presence_penalty",
-     "frequency_penalty"}
-)  # fmt: skip
-"""Fields that need not be sent to a container that refuses them by name, where they are off or are the client's own wish."""
-
-_OFF: Mapping[str, object] = {
-    "min_p": 0, "top_k": 0, "top_p": 1, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0,
-}  # fmt: skip
+from puna.wire.stops import Stops
 
 
 @dataclass(slots=True)
 class _Asked:
-    """One request under way. began, first: by the clock, first None until there is text. kind: of an error that breaks it off."""
+    """One request under way. began, first: by the clock, first None until there is text. kind: of an error that breaks it off.
+
+    facts: for the receipt.
+    """
 
     began: float
     first: float | None = None
@@ -94,7 +93,10 @@ class SageMaker(Remote):
         self._spoken = Detected(DIALECTS["workshop"])
         self._speaks = Speaks.MESSAGES
         self._streams = True
-        self._refused: set[str] = set()
+        self._unsent: set[str] = set()
+        self._asking: Asking | None = None
+        self._found = Found(UNKNOWN, endpoint)
+        self._counter: MessageCounter | None = None
 
     async def start(self) -> EngineInfo:
         """Find the endpoint and, where it is not named, the dialect of its container, by a request for one token.
@@ -114,23 +116,21 @@ class SageMaker(Remote):
             raise
         return self._info(puna)
 
+    async def close(self) -> None:
+        """Close the connections."""
+        asking, self._asking, self._counter = self._asking, None, None
+        if asking is not None:
+            asking.close()
+        await super().close()
+
     def _info(self, puna: Mapping[str, Any]) -> EngineInfo:
         dialect = self._spoken.dialect
         # The workshop's own container takes text alone: messages are an addition of puna's.
         messages = dialect.messages and (bool(puna) or dialect.name != "workshop")
         self._speaks = Speaks.MESSAGES if messages else Speaks.TEXT
-        found: dict[str, object] = {
-            "api": "sagemaker",
-            "dialect": dialect.name,
-            "detected": self._wanted == AUTO,
-            "logprobs": dialect.alternatives is not None,
-            "alternatives": dialect.alternatives,
-            "schema": dialect.name in {"chat", "lmi-chat"},
-        }
-        if not self._spoken.limits:
-            found["max_tokens"] = "passed over in silence"
-        if self._spoken.repeats:
-            found["prompt"] = "repeated before the answer, and removed"
+        if puna and messages and self._signer is None and self._asking is None:
+            self._asking = Asking(self.url, self._key)
+            self._found = Found(PUNA, self.endpoint, renders=True)
         return EngineInfo(
             str(puna.get("model") or self.endpoint),
             self.url,
@@ -138,7 +138,7 @@ class SageMaker(Remote):
             slots=int(puna.get("slots") or 0),
             speaks=self._speaks,
             safe=messages and bool(puna),
-            found=found,
+            found=found_of(self._spoken, detected=self._wanted == AUTO),
         )
 
     async def _puna(self) -> Mapping[str, Any]:
@@ -147,14 +147,9 @@ class SageMaker(Remote):
             return {}
         try:
             async with self._client.stream("GET", "health") as answer:
-                body = await beginning(answer)
+                return own_facts(await beginning(answer))
         except httpx.HTTPError as error:
             raise lost(self.url, error, UnreachableError, self.timeouts) from error
-        try:
-            told = strictjson.loads(body)
-        except ValueError:
-            return {}
-        return told if isinstance(told, dict) and {"endpoint", "dialect", "limits"} <= told.keys() else {}
 
     async def _detected(self, puna: Mapping[str, Any]) -> Detected:
         if self._wanted != AUTO:
@@ -166,13 +161,48 @@ class SageMaker(Remote):
 
     async def _one_token(self, dialect: Dialect, request: Request) -> bytes:
         asked = _Asked(time.monotonic())
-        async with self._sent(
-            dialect, replace(request, stream=_stream_field(dialect, streams=False)), asked, streams=False
-        ) as answer:
-            body = await beginning(answer, MAX_RECORD)
+        whole = replace(request, stream=stream_field(dialect, streams=False))
+        try:
+            async with (
+                asyncio.timeout(self.timeouts.first),
+                self._sent(dialect, whole, asked, streams=False) as answer,
+            ):
+                body = await beginning(answer, MAX_RECORD)
+        except TimeoutError:
+            raise EndpointError(
+                f"{self.url} did not answer a request for one token within {self.timeouts.first:g} s (time-out 'first'); ask again, or name "
+                "the container's dialect"
+            ) from None
+        except httpx.HTTPError as error:
+            raise lost(self.url, error, asked.kind, self.timeouts) from error
         if strange := stranger(self.url, answer, body):
             raise strange
         return body
+
+    @property
+    def renders(self) -> bool:
+        """Whether the endpoint tells what prompt it makes of messages: puna's own, where no signature is wanted for that."""
+        return self._found.renders
+
+    async def prompt_of(self, dialog: Dialog) -> Prompt:
+        """The exact prompt that the endpoint makes of the messages.
+
+        Raises:
+            InputError: it does not tell. EngineError: it refused.
+        """
+        return await asyncio.to_thread(told, self._questions, self._found, dialog)
+
+    def counter(self) -> Counting:
+        """Counts prompts of messages by asking the endpoint; raises as ``prompt_of``."""
+        if self._counter is None:
+            self._counter = MessageCounter(self._questions, self._found)
+        return self._counter
+
+    @property
+    def _questions(self) -> Asking:
+        if self._asking is None:
+            raise refuse(self._found, self.url)
+        return self._asking
 
     def stream(self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS) -> AsyncGenerator[Event, None]:
         """InvokeEndpointWithResponseStream, or InvokeEndpoint where that is refused; the receipt, where the endpoint gives one.
@@ -186,27 +216,29 @@ class SageMaker(Remote):
     async def _stream(self, prompt: Prompt, sampling: Sampling, extras: Extras) -> AsyncGenerator[Event, None]:
         dialect, request = self._request(prompt, sampling, extras)
         asked = _Asked(time.monotonic(), facts={"dialect": dialect.name})
-        echoed = prompt.text if self._spoken.repeats else ""
-        told = Answer((dialect.hear, *HEARS), echoed)
-        most = sampling.max_tokens * CHARACTERS + SLACK
-        length = 0
+        if extras.open_end and not request.open_end:
+            asked.facts["max_tokens"] = sampling.max_tokens
+        heard = Answer((dialect.hear, *HEARS), prompt.text if self._spoken.repeats else "")
+        stops = Stops(sampling.stop)
         try:
             async with (
                 self._sent(dialect, request, asked, streams=self._streams) as answer,
-                aclosing(_deltas(self.url, answer, told)) as deltas,
+                aclosing(_deltas(self.url, answer, heard)) as deltas,
             ):
-                async for delta in deltas:
-                    length += len(delta.text)
-                    if length > most:
-                        raise EndpointError(
-                            f"{self.url} goes on and on: {length} characters, where {sampling.max_tokens} tokens were asked for; does its container "
-                            "mind the longest answer, and is the dialect right?"
-                        )
+                async for delta in _bounded(self.url, deltas, most_characters(request)):
                     asked.first = asked.first or time.monotonic()
-                    yield delta if extras.logprobs is not None else replace(delta, logprobs=())
-                if not told.records and dialect.name != "workshop":
+                    kept = replace(delta, text=stops.push(delta.text))
+                    if extras.logprobs is None:
+                        kept = replace(kept, logprobs=())
+                    if kept.text or kept.logprobs:
+                        yield kept
+                    if stops.met is not None and not heard.ended:  # a container that does not know of stops goes on
+                        break
+                if not heard.records and dialect.name != "workshop":  # whose answer without text has no record
                     raise EndpointError(f"{self.url} answered with nothing; ask again, and see the container's log")
-            yield await with_receipt(self._client, answer, _end(told, asked, sampling))
+                if held := stops.rest():
+                    yield Delta(held, 1)
+            yield await with_receipt(self._client, answer, _end(heard, asked, sampling, stops))
         except httpx.HTTPError as error:
             raise lost(self.url, error, asked.kind, self.timeouts) from error
 
@@ -215,9 +247,16 @@ class SageMaker(Remote):
         given: str | Dialog = prompt.text
         if self._speaks is Speaks.MESSAGES and prompt.dialog is not None:
             given = prompt.dialog
+        elif prompt.dialog is not None and not given:
+            raise InputError(
+                f"the container of endpoint {self.endpoint!r} takes prompts as text (dialect {dialect.name!r}), so that messages must be written in the "
+                "model's own format: name that with --format"
+            )
         elif dialect.name == "chat":  # containers that have both tell them apart by the body
             dialect = DIALECTS["completion"]
-        return dialect, Request((given,), sampling, _NAMES, _stream_field(dialect, streams=self._streams), extras)
+        stream = stream_field(dialect, streams=self._streams)
+        open_end = extras.open_end and dialect.messages and dialect.alternatives is not None
+        return dialect, Request((given,), sampling, NAMES, stream, extras, open_end=open_end)
 
     @asynccontextmanager
     async def _sent(
@@ -226,25 +265,23 @@ class SageMaker(Remote):
         """The answer to a request, once it is one: without what is refused by name, by the other call where streams are."""
         sent = dialect.write(request)
         while True:
-            body = _without(sent.body, self._refused)
+            body = without(sent.body, self._unsent)
             async with self._client.stream(
                 "POST", self._path(streams), json=body, headers=self._headers(sent, streams)
             ) as answer:
                 if answer.status_code == httpx.codes.OK:
                     asked.kind = EndpointError  # from here on it is an answer that broke off
-                    if self._refused:
-                        asked.facts["unsent"] = sorted(self._refused)
-                    if not streams:
-                        asked.facts["streamed"] = False
+                    asked.facts |= {"unsent": sorted(self._unsent)} if self._unsent else {}
+                    asked.facts |= {} if streams else {"streamed": False}
                     yield answer
                     return
-                told = await beginning(answer)
-                error = refusal(self.url, self.endpoint, answer, told)
-            if streams and _no_streams(answer, told, error):
+                said = await beginning(answer)
+                error = refusal(self.url, self.endpoint, answer, said)
+            if streams and no_streams(answer, said, error):
                 streams = self._streams = False
-                sent = dialect.write(replace(request, stream=_stream_field(dialect, streams=False)))
-            elif unwelcome := _unwelcome(body, error):
-                self._refused |= unwelcome
+                sent = dialect.write(replace(request, stream=stream_field(dialect, streams=False)))
+            elif refused := unwelcome(body, error):
+                self._unsent |= refused
             else:
                 raise error
 
@@ -255,49 +292,12 @@ class SageMaker(Remote):
     def _headers(self, sent: Sent, streams: bool) -> dict[str, str]:
         headers = {"X-Amzn-SageMaker-Accept": "*/*"} if streams else {}
         if sent.attributes:
-            told = ",".join(f"{name}={value}" for name, value in sent.attributes.items())
-            headers["X-Amzn-SageMaker-Custom-Attributes"] = told
+            attributes = ",".join(f"{name}={value}" for name, value in sent.attributes.items())
+            headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         return headers | ({"X-Amzn-SageMaker-Inference-Component": self.component} if self.component else {})
 
 
-def _stream_field(dialect: Dialect, *, streams: bool) -> bool | None:
-    """What the body says of it: a container cannot see which of the two calls was used. The workshop's has no such field."""
-    return None if dialect.stream is None or dialect.name == "workshop" else streams
-
-
-def _no_streams(answer: httpx.Response, body: bytes, error: EndpointError) -> bool:
-    """Whether it is the stream that is refused, and not the request."""
-    if isinstance(error, ContainerRefusedError) or not isinstance(error, RefusedError):
-        return False
-    if answer.status_code in {404, 405, 501}:
-        return True
-    return code_of(answer, body) == "ValidationError" and "stream" in str(error).lower()
-
-
-def _unwelcome(body: Mapping[str, Any], error: EndpointError) -> set[str]:
-    """Fields that the container refuses by name and that need not be sent."""
-    if not isinstance(error, ContainerRefusedError):
-        return set()
-    flat = {**body, **body.get("parameters", {})}
-    spare = {name for name in _SPARE & flat.keys() if name not in _OFF or flat[name] == _OFF[name]}
-    return {name for name in spare if re.search(rf"\b{name}\b", str(error))}
-
-
-def _without(body: Mapping[str, object], names: Iterable[str]) -> dict[str, object]:
-    """The body without fields of these names, but for those that are on."""
-
-    def kept(fields_: Mapping[str, object]) -> dict[str, object]:
-        return {
-            name: value
-            for name, value in fields_.items()
-            if name not in names or (name in _OFF and value != _OFF[name])
-        }
-
-    inner = body.get("parameters")
-    return {**kept(body), **({"parameters": kept(inner)} if isinstance(inner, dict) else {})}
-
-
-async def _deltas(url: str, answer: httpx.Response, told: Answer) -> AsyncGenerator[Delta, None]:
+async def _deltas(url: str, answer: httpx.Response, heard: Answer) -> AsyncGenerator[Delta, None]:
     framed = answer.headers.get("content-type", "").startswith(eventstream.MEDIA_TYPE)
     frames = eventstream.Decoder()
     first = True
@@ -306,10 +306,10 @@ async def _deltas(url: str, answer: httpx.Response, told: Answer) -> AsyncGenera
             raise strange
         first = False
         for payload in _payloads(url, frames, data) if framed else (data,):
-            for delta in told.feed(payload):
+            for delta in heard.feed(payload):
                 yield delta
     frames.close()
-    for delta in told.close():
+    for delta in heard.close():
         yield delta
 
 
@@ -320,14 +320,29 @@ def _payloads(url: str, frames: eventstream.Decoder, data: bytes) -> Iterable[by
         yield message.payload
 
 
-def _end(told: Answer, asked: _Asked, sampling: Sampling) -> End:
+async def _bounded(url: str, deltas: AsyncGenerator[Delta, None], most: int) -> AsyncGenerator[Delta, None]:
+    """An answer that ends some time. most: characters."""
+    length = 0
+    async for delta in deltas:
+        length += len(delta.text)
+        if length > most:
+            raise EndpointError(
+                f"{url} goes on and on: {length} characters have come, far more than were asked for; does its container mind the longest answer, "
+                "and is the dialect right?"
+            )
+        yield delta
+
+
+def _end(heard: Answer, asked: _Asked, sampling: Sampling, stops: Stops) -> End:
     now = time.monotonic()
     first = asked.first or now
-    by = told.stopped_by or (sampling.stop[0] if told.by_stop and len(sampling.stop) == 1 else None)
+    by = stops.met or heard.stopped_by
+    if by is None and heard.by_stop and len(sampling.stop) == 1:
+        (by,) = sampling.stop
     return End(
-        told.finish or Finish.UNKNOWN,
-        told.usage,
+        Finish.STOP if stops.met else heard.finish or Finish.UNKNOWN,
+        heard.usage,
         Timing(prefill=first - asked.began, decode=now - first),
         by,
-        {**asked.facts, **told.facts},
+        {**asked.facts, **heard.facts},
     )

@@ -38,7 +38,7 @@ def hear(value: object) -> Heard | None:
     said = choice.get("stop_reason")  # of vLLM: the stop text, or a token's id
     return Heard(
         _text(choice),
-        tuple(_logprobs(choice.get("logprobs"))),
+        tuple(logprobs_of(choice.get("logprobs"))),
         open=not reason and "message" not in choice,
         finish=_FINISH.get(reason, Finish.UNKNOWN) if reason else None,
         by_stop=isinstance(said, str),
@@ -63,7 +63,12 @@ def _usage(told: Mapping[str, Any]) -> Usage | None:
     return Usage(prompt, min(int(cached), prompt), output)
 
 
-def _logprobs(told: Any) -> Iterator[Logprob]:
+def logprobs_of(told: Any) -> Iterator[Logprob]:
+    """The tokens of a ``logprobs`` value, in either shape; none of null.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: another shape.
+    """
     if not isinstance(told, dict):
         return
     if "content" in told:
@@ -74,18 +79,18 @@ def _logprobs(told: Any) -> Iterator[Logprob]:
     for text, logprob, others in zip_longest(*columns):
         tops = sorted((others or {}).items(), key=lambda item: -item[1])
         yield Logprob(
-            NO_ID, _bytes(text), _ln(logprob), tuple(Logprob(NO_ID, _bytes(t), _ln(value)) for t, value in tops)
+            NO_ID, data_of(text), _ln(logprob), tuple(Logprob(NO_ID, data_of(t), _ln(value)) for t, value in tops)
         )
 
 
 def _token(entry: Mapping[str, Any], top: tuple[Logprob, ...] = ()) -> Logprob:
     told = entry.get("bytes")
-    data = _bytes(entry["token"]) if told is None else bytes(told)
+    data = data_of(entry["token"]) if told is None else bytes(told)
     number = entry.get("id")  # of llama.cpp
     return Logprob(number if isinstance(number, int) else NO_ID, data, _ln(entry["logprob"]), top)
 
 
-def _bytes(text: str) -> bytes:
+def data_of(text: str) -> bytes:
     r"""A token's text; ``bytes:\xe2\x80`` is a part of a character."""
     if text.startswith("bytes:\\x"):
         return bytes.fromhex(text.removeprefix("bytes:").replace("\\x", ""))
