@@ -63,7 +63,7 @@ def test_the_version_is_told():
         (["run", "--url", "ftp://x", "x"], "http://"),
         (["run", "--url", "http://[::1", "x"], "--url"),
         (["run", "--url", "http://127.0.0.1:99999", "x"], "--url"),
-        (["run", "--url", "http://127.0.0.1:9", "--model", "x", "x"], "--model"),
+        (["run", "--url", "http://127.0.0.1:9", "--threads", "2", "x"], "--threads"),
         (["chat", "--session", "../../etc/passwd"], "session's name"),
         (["exec", "--engine", "scripted", "--", "no-such-program"], "no-such-program"),
         (["prompt", "render", "--format", "lama2", "-"], "Did you mean 'llama2'"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ ESC_SECONDS = 0.05
 """After which an Esc was the key: the codes of other keys begin with the same byte, and come at once."""
 
 _ESC = b"\x1b"
+_CODES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?")
+"""What keys without a character send."""
+
 _ENDINGS = ("SIGTERM", "SIGHUP")
 
 
@@ -99,8 +103,8 @@ def _keys(typed: Typed, stop: Callable[[], None]) -> Iterator[None]:
             timers.clear()
             if data == _ESC:
                 timers.append(loop.call_later(ESC_SECONDS, stop))
-            elif _ESC not in data:
-                typed.data.extend(data)
+            else:
+                typed.data.extend(_CODES.sub(b"", data))
 
     with _on_signal("SIGCONT", lambda: tty.setcbreak(fd, termios.TCSANOW)):
         tty.setcbreak(fd, termios.TCSANOW)

@@ -140,6 +140,17 @@ def _keys() -> KeyBindings:
         else:
             buffer.validate_and_handle()
 
+    @keys.add("tab", filter=Condition(_is_typing))
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        found = list(buffer.completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+        if len(found) == 1:
+            buffer.apply_completion(found[0])
+        elif buffer.complete_state:
+            buffer.complete_next()
+        elif found:
+            buffer.start_completion(select_first=True)
+
     @keys.add("escape", "enter", filter=Condition(_is_typing))
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")

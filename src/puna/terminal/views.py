@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -115,13 +117,13 @@ def budget_view(budget: Budget, dropped: Sequence[Dropped], titles: Mapping[int,
     drawn = Text()
     for sign in bar:
         drawn.append(sign, styles.get(sign, ""))
-    table = _table("", "part", "tokens:right", "share:right")
+    rows: list[tuple[str | Text, ...]] = []
     for name, title, sign, style in _PARTS:
         tokens = getattr(budget, name)
         if tokens or name in {"turn", "reserve", "free"}:
-            table.add_row(Text(sign, style=style), title, str(tokens), f"{100 * tokens / budget.context:.0f} %")
-    table.add_row("", "window", str(budget.context), "")
-    return Group(drawn, table, _fits(budget, dropped, titles))
+            rows.append((Text(sign, style=style), title, str(tokens), f"{100 * tokens / budget.context:.0f} %"))
+    rows.append(("", "window", str(budget.context), ""))
+    return Group(drawn, table_of(rows, "", "part", "tokens:right", "share:right"), _fits(budget, dropped, titles))
 
 
 def _fits(budget: Budget, dropped: Sequence[Dropped], titles: Mapping[int, str]) -> Text:
@@ -165,11 +167,12 @@ def alternatives_view(
     number: int, record: Record, top: Sequence[tuple[int, str, float]], before: str
 ) -> RenderableType:
     """What could have stood in place of a token. top: id, text and log-probability of each; before: the text that led there."""
-    table = _table("", "token", "id:right", "probability:right", "")
+    rows = []
     for token, text, logprob in top:
         share = math.exp(logprob)
         mark = "▶" if token == record["id"] else ""
-        table.add_row(mark, _quoted(text), str(token), f"{100 * share:.1f} %", "█" * max(1, round(20 * share)))
+        rows.append((mark, _quoted(text), str(token), f"{100 * share:.1f} %", "█" * max(1, round(20 * share))))
+    table = table_of(rows, "", "token", "id:right", "probability:right", "")
     return Group(Text(f"token {number} after {_quoted(before[-40:])}"), table)
 
 
@@ -185,13 +188,12 @@ def _quoted(text: object) -> str:
 def sampling_view(chosen: Mapping[str, Any]) -> RenderableType:
     """All sampling parameters: what is in effect, the default, the range."""
     defaults, now = Sampling().as_json(), Sampling.of(chosen).as_json()
-    table = _table("parameter", "now", "default", "range")
+    rows: list[tuple[str | Text, ...]] = []
     for name, default in defaults.items():
         set_here = chosen.get(name) is not None
-        table.add_row(
-            name, Text(value_of(now[name]), style="bold" if set_here else ""), value_of(default), range_of(name)
-        )
-    return table
+        now_shown = Text(value_of(now[name]), style="bold" if set_here else "")
+        rows.append((name, now_shown, value_of(default), range_of(name)))
+    return table_of(rows, "parameter", "now", "default", "range")
 
 
 def value_of(value: object) -> str:
@@ -228,17 +230,57 @@ def findings_view(findings: Sequence[Finding], text: str) -> RenderableType:
     return Group(*lines)
 
 
-def table_of(rows: Iterable[Sequence[str]], *columns: str) -> RenderableType:
-    """Rows under headings; a heading that ends in ``:right`` aligns so."""
-    table = _table(*columns)
-    for row in rows:
-        table.add_row(*(one_line(cell, 200) for cell in row))
-    return table
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows under headings. A heading that ends in ``:right`` aligns so. Where the terminal is too narrow, each row is a few lines."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Text]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As rich asks for it."""
+        widths = [
+            max([cell_len(self._name(n)), *(row[n].cell_len for row in self.rows)]) for n in range(len(self.columns))
+        ]
+        others = sum(widths[:-1]) + 2 * len(widths)
+        if others + min(widths[-1], LEAST_LAST) <= options.max_width:
+            yield self._table()
+        else:
+            yield from map(self._stacked, self.rows)
+
+    def _name(self, n: int) -> str:
+        return self.columns[n].partition(":")[0]
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=any(self.columns))
+        for n, column in enumerate(self.columns):
+            last = n == len(self.columns) - 1
+            table.add_column(
+                self._name(n),
+                justify="right" if column.endswith(":right") else "left",
+                no_wrap=not last,
+                overflow="fold",
+            )
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def _stacked(self, row: Sequence[Text]) -> Text:
+        """A row as a line of what it has, with the names of the columns."""
+        text = Text(overflow="fold")
+        for n, cell in enumerate(row):
+            if cell.plain:
+                text.append(" " if text.plain else "")
+                text.append(f"{self._name(n)} " if n and self._name(n) else "", "dim")
+                text.append_text(cell)
+        return text
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        name, _, side = column.partition(":")
-        table.add_column(name, justify="right" if side else "left", overflow="fold")
-    return table
+LEAST_LAST = 24
+"""Columns that the last column of a table may be wrapped to."""
+
+
+def table_of(rows: Iterable[Sequence[str | Text]], *columns: str) -> Rows:
+    """Rows under headings; each cell on one line."""
+    cells = [[cell if isinstance(cell, Text) else Text(one_line(cell, 200)) for cell in row] for row in rows]
+    return Rows(columns, cells)
