@@ -68,7 +68,7 @@ class Playground:
         from playwright.sync_api import expect
 
         expect(self.page.locator("#model")).not_to_be_empty()
-        expect(self.page.locator("#anatomy [data-i]").first).to_be_attached()
+        expect(self.page.locator("#anatomy [data-i], #anatomy .anatomy-untold:not([hidden])").first).to_be_attached()
         return self
 
     def button(self, name: str | re.Pattern[str], within: Locator | None = None) -> Locator:

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,7 +31,10 @@ ENDPOINT = "llama-2-7b"
 
 
 class Served:
-    """A server, and what a test needs of it. home: keeps the sessions. loading: its model is not there until ``load``."""
+    """A server, and what a test needs of it. home: keeps the sessions. loading: its model is not there until ``load``.
+
+    messages: its engine is a server of its own that takes messages, and tells neither tokens nor probabilities nor its window.
+    """
 
     def __init__(
         self,
@@ -40,11 +44,16 @@ class Served:
         format: str = "llama2",
         token: str | None = None,
         loading: bool = False,
+        messages: bool = False,
     ) -> None:
         self.home = home
         self.engine = Storyteller(context=context)
         form = catalog.get(format)
         self._spine = Spine(self.engine, self.engine.info, form, counter=lambda: PromptCounter(form, self.engine.words))
+        if messages:
+            found = {"server": "stand-in", "logprobs": False}
+            self.engine.info = replace(self.engine.info, context=0, slots=0, control=frozenset(), found=found)
+            self._spine = Spine(self.engine, self.engine.info, None)
         self._late = Late(self.engine.info)
         if not loading:
             self.load()

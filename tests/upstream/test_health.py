@@ -91,7 +91,7 @@ def test_it_is_asked_once_a_second_at_most_and_once_for_all_who_ask(clock: Calla
         reach = Reach(probe)
         assert reach.there
         clock(10.0)
-        assert await asyncio.gather(reach.look(), reach.look(), reach.look()) == [True] * 3
+        assert list(await asyncio.gather(reach.look(), reach.look(), reach.look())) == [True] * 3
         clock(10.9)
         assert await reach.look()
         clock(11.1)

@@ -240,8 +240,8 @@ class Answer:
                 choice.echoed = echoed
 
 
-_TELLS_TOKENS = frozenset({"tgi", "lmi-tgi"})
-"""Dialects whose records tell of every token, whoever asked: they do without where an engine does not tell."""
+_ONLY_IF_ASKED = frozenset({"chat", "completion"})
+"""Dialects that tell of tokens where a request wants it. The others do so anyhow, and do without where an engine does not tell."""
 
 
 async def answer_to(
@@ -271,7 +271,11 @@ async def answer_to(
     if request.stream and not streamed:
         unused += ("stream (there is nothing to stream)" if request.silent else "stream (this dialect does not)",)
     ignored = (*request.ignored, *unused)
-    if dialect.name in _TELLS_TOKENS and not request.extras.logprobs and speaker.info.found.get("logprobs") is False:
+    if (
+        dialect.name not in _ONLY_IF_ASKED
+        and not request.extras.logprobs
+        and speaker.info.found.get("logprobs") is False
+    ):
         request = replace(request, extras=replace(request.extras, logprobs=None))
     prepared = [await speaker.prepare(_ask(request, prompt, ignored, cap=cap)) for prompt in request.prompts]
     turns = tuple(turn.again(n) if n else turn for turn in prepared for n in range(request.n))
