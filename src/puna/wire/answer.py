@@ -26,6 +26,8 @@ Hear = Callable[[object], Heard | None]
 
 _EVENTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _MARK = b"\xef\xbb\xbf"
+_TOLD = 60
+"""Bytes of what is no answer that an error should show."""
 
 
 class _Decoder(Protocol):
@@ -121,7 +123,7 @@ class Answer:
             self.framing = "events"
         elif begun.startswith((b"{", b"[")):
             self.framing = "lines"
-        elif not any(name.startswith(begun) for name in (*_EVENTS, _MARK)):
+        elif len(begun) >= _TOLD:
             raise EndpointError(
                 f"an answer in JSON, or a stream of it, was expected, but it begins {strictjson.shown(begun)}; is that a model's container?"
             )
@@ -174,7 +176,7 @@ def _is_json(line: bytes) -> bool:
 
 
 def _whole(data: bytes) -> Iterator[object]:
-    if not data.strip():
+    if not data.removeprefix(_MARK).strip():
         return
     try:
         yield strictjson.loads(data)
