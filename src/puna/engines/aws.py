@@ -40,14 +40,14 @@ class Signer(httpx.Auth):
         self._credentials = credentials
 
     @property
-    def verify(self) -> ssl.SSLContext | bool:
-        """As httpx takes it.
+    def verify(self) -> ssl.SSLContext | None:
+        """What checks certificates; None for the usual authorities.
 
         Raises:
             InputError: the bundle cannot be read.
         """
         if self.authority is None:
-            return True
+            return None
         try:
             return ssl.create_default_context(cafile=self.authority)
         except (OSError, ssl.SSLError) as error:

@@ -132,9 +132,12 @@ def client(
     timeouts: Timeouts = DEFAULTS,
     *,
     auth: httpx.Auth | None = None,
-    verify: ssl.SSLContext | bool = True,
+    verify: ssl.SSLContext | None = None,
 ) -> httpx.AsyncClient:
-    """Connections to an address. A proxy of the environment is for addresses beyond this machine."""
+    """Connections to an address. A proxy of the environment is for addresses beyond this machine.
+
+    verify: checks certificates; by default against the usual authorities, or those of SSL_CERT_FILE.
+    """
     loopback = httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
     # Of bytes; how long an answer may take piece by piece is for ``timeouts.limited`` to say, which is never longer.
     timeout = httpx.Timeout(max(timeouts.first, timeouts.between), connect=timeouts.connect)
@@ -142,7 +145,13 @@ def client(
         max_connections=None, max_keepalive_connections=20
     )  # how many at a time is the caller's affair
     return httpx.AsyncClient(
-        base_url=url, timeout=timeout, trust_env=not loopback, headers=headers, limits=limits, auth=auth, verify=verify
+        base_url=url,
+        timeout=timeout,
+        trust_env=not loopback,
+        headers=headers,
+        limits=limits,
+        auth=auth,
+        verify=verify or httpx.create_ssl_context(),
     )
 
 

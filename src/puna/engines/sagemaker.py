@@ -106,7 +106,7 @@ class SageMaker(Remote):
         """
         if self._http is None:
             headers = {"Authorization": f"Bearer {self._key}"} if self._key else None
-            verify = True if self._signer is None else self._signer.verify
+            verify = None if self._signer is None else self._signer.verify
             self._http = client(self.url, headers, self.timeouts, auth=self._signer, verify=verify)
         try:
             puna = await self._puna()
