@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from puna.version import __version__
 
 if TYPE_CHECKING:
-    from puna.api import AsyncChat, AsyncStream, Chat, Reply, Stream, lint, parse, render, run, translate
+    from puna.api import AsyncChat, AsyncStream, Chat, Reply, Stream, Timeouts, lint, parse, render, run, translate
     from puna.experiments.experiment import Experiment
     from puna.experiments.results import Results
     from puna.experiments.running import sweep
@@ -21,6 +21,7 @@ __all__ = [
     "Reply",
     "Results",
     "Stream",
+    "Timeouts",
     "__version__",
     "lint",
     "parse",

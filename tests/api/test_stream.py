@@ -2,6 +2,9 @@
 
 import asyncio
 import gc
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -412,3 +415,58 @@ def test_what_ends_a_turn_is_forgotten_with_the_conversation():
         assert inner() is None  # no circle keeps it until the collector comes
     finally:
         gc.enable()
+
+
+def test_a_loop_that_was_closed_over_a_turn_makes_nobody_wait():
+    loop = asyncio.new_event_loop()
+    chat = puna.AsyncChat(engine="scripted")
+    stream = chat.stream("hi")
+    stream.recording.start(loop)
+    loop.close()
+
+    async def later():
+        assert [piece async for piece in stream] == []
+        with pytest.raises(InputError, match="under way"):
+            await chat.send("and?")
+        await stream.stop()
+        assert (await chat.send("and?")).text == "You said: and?"
+
+    run(later)
+
+
+def test_ctrl_c_stops_the_turn_and_keeps_what_had_come(tmp_path):
+    """In a process of its own, at the moment when its reader waits."""
+    script = """
+import asyncio, puna
+from puna.chat import Spine
+from puna.engines.scripted import Scripted
+from puna.formats import catalog
+
+async def pace(n):
+    if n == 2:
+        await asyncio.sleep(60)
+
+async def opened():
+    engine = Scripted(pace=pace)
+    return Spine(engine, await engine.start(), catalog.get("chatml"))
+
+chat = puna.Chat(engine="scripted")
+chat._chat._opening._opened = opened
+for how in (lambda: [print(piece, flush=True) for piece in chat.stream("a b c")], lambda: chat.send("a b c")):
+    try:
+        print("go", flush=True)
+        how()
+    except KeyboardInterrupt:
+        print(chat.history[-1].content, chat.receipt, flush=True)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    seen_lines = [process.stdout.readline() for _ in range(3)]
+    process.send_signal(signal.SIGINT)
+    seen_lines += [process.stdout.readline() for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert seen_lines == ["go\n", "You\n", " said:\n", "You said: None\n", "go\n"]
+    assert (out, err, process.returncode) == ("You said: None\n", "", 0)

@@ -5,5 +5,18 @@ from puna.api.prompts import lint, parse, render, translate
 from puna.api.running import run
 from puna.api.stream import AsyncStream, Reply, Stream
 from puna.api.talking import AsyncChat
+from puna.engines.timeouts import Timeouts
 
-__all__ = ["AsyncChat", "AsyncStream", "Chat", "Reply", "Stream", "lint", "parse", "render", "run", "translate"]
+__all__ = [
+    "AsyncChat",
+    "AsyncStream",
+    "Chat",
+    "Reply",
+    "Stream",
+    "Timeouts",
+    "lint",
+    "parse",
+    "render",
+    "run",
+    "translate",
+]

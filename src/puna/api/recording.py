@@ -104,11 +104,11 @@ class Recording:
             if asyncio.get_running_loop() is self._loop:
                 return
         with self._changed:
-            self._changed.wait_for(lambda: self.gone)
+            self._changed.wait_for(self._is_gone)
 
     async def until_gone(self) -> None:
         """``wait_gone`` for callers on a loop."""
-        await self._until(lambda: self.gone)
+        await self._until(self._is_gone)
 
     async def _until(self, there: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()
@@ -120,8 +120,12 @@ class Recording:
                 self._waiting.append((loop, told))
             await told
 
+    def _is_gone(self) -> bool:
+        """Also where its loop was closed over it, so that nobody waits for what cannot come."""
+        return self.gone or (self._loop is not None and self._loop.is_closed())
+
     def _settled(self, n: int) -> bool:
-        return self.ended or n < len(self.deltas)
+        return self.ended or n < len(self.deltas) or self._is_gone()
 
     def _piece(self, n: int) -> str | None:
         if n < len(self.deltas):

@@ -19,6 +19,7 @@ from puna.config import Address, Settings
 from puna.dialog.budget import Budget
 from puna.dialog.history import History
 from puna.dialog.prune import POLICIES
+from puna.engines.address import checked
 from puna.engines.base import EngineInfo
 from puna.engines.timeouts import Timeouts
 from puna.errors import EngineError, InputError, unknown
@@ -85,6 +86,7 @@ class AsyncChat:
             check_server(url, endpoint, model, settings)
             name = model if endpoint is None else endpoint
             where = Address(url, api, name, key, format, dialect, context, timeouts or Timeouts(), retries)
+            checked(where, {}, "url")
         self._opening = Opening(where, progress)
         self._opening.join(self)
         self._talk = begun(system, dialog_of(history), policy)
@@ -375,9 +377,10 @@ class AsyncChat:
         return AsyncStream(Recording(talk.lock, begin, finish))
 
     async def _events(self, ask: Ask, earlier: Recording | None) -> Events:
+        spine = await self.spine()
         if earlier is not None:
             await earlier.until_gone()
-        turn = await (await self.spine()).prepare(ask)
+        turn = await spine.prepare(ask)
         async with aclosing(turn.stream()) as events:
             async for event in events:
                 yield event
