@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Literal
 
 from puna.chat import Spine
 from puna.engines.address import DEFAULT_ENDPOINT, Address, checked, keyed
-from puna.engines.base import Engine
+from puna.engines.base import Engine, EngineInfo, Speaks, innermost
 from puna.errors import InputError, ModelFileError
 from puna.formats import catalog as formats
 from puna.formats.base import Writer
@@ -26,10 +27,8 @@ from puna.models.store import find
 from puna.models.template import template_in
 from puna.models.transfer import Progress, Report
 from puna.settings import DEFAULT_CONTEXT, OPTIONS, UPSTREAM, Settings, home, settings
-from puna.tokens.base import is_turn_token
+from puna.tokens.base import Tokenizer, is_turn_token
 from puna.tokens.cache import Cached
-from puna.wire.dialects import AUTO
-from puna.wire.workshop import DIALECT as WORKSHOP
 
 __all__ = ["DEFAULT_CONTEXT", "OPTIONS", "Address", "Model", "Settings", "counter_of", "engine_of", "find_model", "format_of", "home", "in_format",
            "model_file", "open_address", "open_spine", "own_format", "settings", "spine_of", "today",
@@ -97,7 +96,7 @@ async def open_spine(wanted: Settings, model: Model | None) -> Spine:
 def engine_of(wanted: Settings, model: Model | None, tell: Callable[[str], None] = _quiet) -> Engine:
     """The engine, not started yet. tell: gets a line when it is lost, and when it is back."""
     if wanted.engine in UPSTREAM:
-        return _remote(upstream_of(wanted))
+        return _client_of(upstream_of(wanted))
     return _scripted(wanted) if model is None else _llamacpp(wanted, model, tell)
 
 
@@ -108,7 +107,8 @@ async def spine_of(wanted: Settings, model: Model | None, engine: Engine) -> Spi
         InputError: an unknown format, or none known for the model. EngineError: the engine does not start.
     """
     if wanted.engine in UPSTREAM:
-        return Spine(engine, await engine.start(), None, raw=wanted.prompts == "raw")
+        raw = wanted.prompts == "raw"
+        return await _spine_at(upstream_of(wanted), engine, raw=raw, reads=not raw)
     format_ = own_format(wanted, model)
     counter = partial(counter_of, None if model is None else model.path, format_)
     return Spine(engine, await engine.start(), format_, raw=wanted.prompts == "raw", counter=counter)
@@ -151,16 +151,11 @@ async def open_address(address: Address, environ: Mapping[str, str] | None = Non
     Raises:
         InputError: no address, or one whose parts do not go together. EndpointError: nothing answers, or no server of models.
     """
-    asked = await _spoken(checked(address, os.environ if environ is None else environ))
-    if asked.api == "auto":
-        asked = keyed(replace(asked, api="openai"), os.environ if environ is None else environ)
-    engine = _remote(asked)
-    return Spine(engine, await engine.start(), None)
-
-
-async def open_remote(url: str, endpoint: str) -> Spine:
-    """The client of an endpoint that speaks the SageMaker Runtime API."""
-    return await open_address(Address(url, "sagemaker", endpoint, retries=0))
+    environ = os.environ if environ is None else environ
+    asked = await _spoken(checked(address, environ), environ)
+    return await _spine_at(
+        asked, await asyncio.to_thread(_client_of, asked)
+    )  # AWS's configuration is files and servers
 
 
 def upstream_of(wanted: Settings) -> Address:
@@ -169,8 +164,8 @@ def upstream_of(wanted: Settings) -> Address:
     Raises:
         InputError: no address, or one whose parts do not go together.
     """
-    api: Literal["openai", "sagemaker"] = "openai" if wanted.engine == "openai" else "sagemaker"
     own = {name: value for name, value in os.environ.items() if name == "OPENAI_API_KEY"}
+    api: Literal["openai", "sagemaker"] = "openai" if wanted.engine == "openai" else "sagemaker"
     return checked(
         Address(
             wanted.upstream or "",
@@ -187,22 +182,20 @@ def upstream_of(wanted: Settings) -> Address:
     )
 
 
-async def _spoken(address: Address) -> Address:
+async def _spoken(address: Address, environ: Mapping[str, str]) -> Address:
     """The address with its api; asked, where it does not tell."""
     if address.api != "auto":
         return address
     from puna.engines.probing import PUNA, owner  # noqa: PLC0415
 
-    found = await owner(address.url, address.key)
-    if found is None:
-        return replace(address, api="sagemaker")
-    if found == PUNA:
-        return replace(address, api="sagemaker", dialect=WORKSHOP.name if address.dialect == AUTO else address.dialect)
-    return address
+    api: Literal["openai", "sagemaker"] = "openai"
+    if await owner(address.url, address.key) in (None, PUNA):
+        api = "sagemaker"
+    return keyed(replace(address, api=api), environ)
 
 
-def _remote(address: Address) -> Engine:
-    """The client of an address whose api is known, not started yet."""
+def _client_of(address: Address) -> Engine:
+    """The client of an address whose api is known, not started yet. May block."""
     from puna.engines.retry import Retrying  # noqa: PLC0415
 
     engine = _openai(address) if address.api == "openai" else _sagemaker(address)
@@ -212,13 +205,61 @@ def _remote(address: Address) -> Engine:
 def _openai(address: Address) -> Engine:
     from puna.engines.openai import OpenAI  # noqa: PLC0415
 
-    return OpenAI(address.url, address.name, address.key)
+    return OpenAI(address.url, address.name, address.key, format=address.format, timeouts=address.timeouts)
 
 
 def _sagemaker(address: Address) -> Engine:
+    from puna.engines.aws import find_signer  # noqa: PLC0415
     from puna.engines.sagemaker import SageMaker  # noqa: PLC0415
 
-    return SageMaker(address.url, address.name or DEFAULT_ENDPOINT)
+    signer = find_signer(address.region) if address.signed else None
+    return SageMaker(
+        signer.url if signer is not None and address.aws else address.url,
+        address.name or DEFAULT_ENDPOINT,
+        dialect=address.dialect,
+        key=address.key,
+        signer=signer,
+        timeouts=address.timeouts,
+    )
+
+
+async def _spine_at(address: Address, engine: Engine, *, raw: bool = False, reads: bool = False) -> Spine:
+    """The spine of a server: in the format that is named, or in its own where it tells that and takes ids."""
+    info = await engine.start()
+    try:
+        form = _form_at(address, engine, info)
+    except BaseException:
+        await engine.close()
+        raise
+    if address.context and not info.context:
+        info = replace(info, context=address.context)
+    counter = None
+    if form is not None and info.speaks is Speaks.IDS:
+        counter = partial(_counter_at, engine, form)
+    return Spine(engine, info, form, raw=raw, counter=counter, reads=reads)
+
+
+def _form_at(address: Address, engine: Engine, info: EngineInfo) -> Writer | None:
+    if info.speaks is Speaks.MESSAGES:
+        if address.format:
+            raise InputError(
+                f"{address.url} takes messages and writes prompts itself, so that --format has no use; leave it out"
+            )
+        return None
+    if address.format:
+        return format_of(address.format)
+    template = getattr(innermost(engine), "template", None)
+    if template is None:
+        return None
+    try:
+        return formats.of_template(template.text, template.bos, template.eos, control=info.control, today=today())
+    except InputError:  # one that only the server itself can make sense of: it takes messages, too
+        return None
+
+
+def _counter_at(engine: Engine, form: Writer) -> PromptCounter:
+    vocabulary: Callable[[], Tokenizer] = getattr(innermost(engine), "vocabulary")  # noqa: B009  # of those that take ids
+    return PromptCounter(form, Cached(vocabulary()))
 
 
 def _scripted(wanted: Settings) -> Engine:

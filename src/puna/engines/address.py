@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -16,6 +17,9 @@ AWS = "sagemaker:"
 
 DEFAULT_ENDPOINT = "llama-2-7b"
 """The name of puna's own endpoint, and the workshop's."""
+
+_AWS_HOST = re.compile(r"runtime(-fips)?\.sagemaker\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+"""Hosts of SageMaker Runtime (botocore's endpoint rules); none of them lists models."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _FORMS = "http://127.0.0.1:8080, https://HOST/v1, or sagemaker:NAME for an endpoint of AWS"
@@ -46,6 +50,17 @@ class Address:
         return self.url.startswith(AWS)
 
     @property
+    def signed(self) -> bool:
+        """Whether requests bear AWS signatures."""
+        return self.aws or (self.api == "sagemaker" and self.key is None and _host_of_aws(self.url) is not None)
+
+    @property
+    def region(self) -> str | None:
+        """AWS's region, where the address names it."""
+        found = None if self.aws else _host_of_aws(self.url)
+        return None if found is None else found["region"]
+
+    @property
     def loopback(self) -> bool:
         """Whether it is on this machine."""
         return not self.aws and urlsplit(self.url).hostname in _LOOPBACK
@@ -67,6 +82,8 @@ def checked(address: Address, environ: Mapping[str, str], place: str = "--url") 
     path = _parts(address.url, place).path.rstrip("/")
     if address.api == "auto" and path.endswith("/v1"):
         address = replace(address, api="openai")
+    if address.api == "auto" and _host_of_aws(address.url):
+        address = replace(address, api="sagemaker")
     return keyed(replace(address, url=address.url.rstrip("/")), environ)
 
 
@@ -97,6 +114,10 @@ def _of_aws(address: Address) -> Address:
     if address.key is not None:
         raise InputError(f"{address.url} is called with AWS signatures, so that a key has no use; leave it out")
     return replace(address, api="sagemaker", url=AWS, name=named or address.name)
+
+
+def _host_of_aws(url: str) -> re.Match[str] | None:
+    return _AWS_HOST.fullmatch(urlsplit(url).hostname or "")
 
 
 def _parts(url: str, place: str) -> SplitResult:
