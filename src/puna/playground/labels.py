@@ -140,6 +140,24 @@ def _ender(control: Iterable[str]) -> re.Pattern[str] | None:
     return re.compile("(?:" + "|".join(map(re.escape, texts)) + r")\n?") if texts else None
 
 
+def spans_in(text: str, said: Sequence[Said]) -> list[Span]:
+    """A prompt that somebody else wrote of messages, in labelled pieces: what is none of theirs is a marker. said: one at least."""
+    found: list[Span] = []
+    at = 0
+    for entry in said:
+        for kind, piece in entry.kinds:
+            wanted = piece.strip()
+            begin = text.find(wanted, at) if wanted else -1
+            if begin < 0:
+                continue
+            if begin > at:
+                found.append((text[at:begin], entry.marker()))
+            at = begin + len(wanted)
+            part = "context" if kind == "context" else entry.part
+            found.append((text[begin:at], Label(kind, part, entry.turn, entry.message)))
+    return [*found, (text[at:], said[-1].marker())] if text[at:] else found
+
+
 def spans_of_messages(said: Iterable[Said]) -> list[Span]:
     """Messages that are sent as they are, in labelled pieces; whoever gets them writes the markers."""
     return [

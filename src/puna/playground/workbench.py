@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import cast
 
@@ -20,7 +20,7 @@ from puna.playground.asking import Asked, asked
 from puna.playground.begun import begun_of
 from puna.playground.bodies import TALK, Talk
 from puna.playground.info import info
-from puna.playground.labels import Span, spans, spans_of_messages, spans_of_text
+from puna.playground.labels import Span, spans, spans_in, spans_of_messages, spans_of_text
 from puna.playground.records import Record
 from puna.server.answers import Speaker, Turn
 from puna.turn import Ask, Begun, together
@@ -41,6 +41,11 @@ UNTOLD: Mapping[Speaks, str] = {
     Speaks.TEXT: "This text goes to the server behind this endpoint, which makes tokens of it, and does not tell which.",
 }
 """What a page says where it cannot show a prompt's tokens."""
+
+WRITTEN_THERE = (
+    "The server behind this endpoint writes this prompt from the messages and counts its tokens; which text each of them is, it does "
+    "not tell."
+)
 
 
 class Workbench:
@@ -162,11 +167,10 @@ class Workbench:
         return self.speaker.info.speaks is Speaks.IDS and self.speaker.writes is not None
 
     async def _drawn(self, whole: Asked, prompt: Prompt, gone: frozenset[int], begun: Begun | None) -> Record:
+        if not self._counts:
+            return await self._untold(whole, prompt, gone)
         reserve, context = whole.talk.sampling.max_tokens, self.speaker.info.context
         spans = self._spans(whole, prompt, gone, begun)
-        if not self._counts:
-            told = {"prompt": prompt.text, "untold": UNTOLD[self.speaker.info.speaks]}
-            return {**told, **anatomy.untold(spans, len(prompt.ids), reserve, context)}
         spelled = await self.speaker.spelled(prompt.ids)
 
         def draw() -> Record:
@@ -179,6 +183,18 @@ class Workbench:
 
         # A long one in a thread: nobody's stream stands still for it.
         return draw() if len(prompt.ids) < LONG else await asyncio.to_thread(draw)
+
+    async def _untold(self, whole: Asked, prompt: Prompt, gone: frozenset[int]) -> Record:
+        """The prompt as the server behind tells it, else as it is sent; without its tokens."""
+        said, why = whole.said(gone), UNTOLD[self.speaker.info.speaks]
+        found = self._spans(whole, prompt, gone, None)
+        if whole.talk.prompt is None and not prompt.segments:
+            with suppress(InputError):  # a server that tells nothing
+                prompt = await self.speaker.encoded(whole.without(gone))
+                found, why = spans_in(prompt.text, said), WRITTEN_THERE
+        reserve, context = whole.talk.sampling.max_tokens, self.speaker.info.context
+        drawn = anatomy.untold(found, len(prompt.ids), reserve, context)
+        return {"prompt": prompt.text, "untold": why, **drawn}
 
     def _spans(self, whole: Asked, prompt: Prompt, gone: frozenset[int], begun: Begun | None) -> list[Span]:
         if whole.talk.prompt is None:

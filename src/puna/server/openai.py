@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints-openai-compat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from starlette.requests import Request as HttpRequest
@@ -150,7 +150,7 @@ class Models:
         try:
             body = value_of(await read_body(request.scope, request.receive, MAX_BODY))
             ids = await self._ids(body)
-            spelled = await self.service.speaker.spelled(ids) if _wants_texts(body) else None
+            spelled = await self._spelled(ids, _wanted_texts(body))
         except PunaError as error:
             return _refused(error)
         context = self.service.speaker.info.context or None
@@ -161,6 +161,17 @@ class Models:
 
         # A long one in a thread, so that nobody's stream stands still for it.
         return told() if len(ids) < MANY else await asyncio.to_thread(told)
+
+    async def _spelled(self, ids: Sequence[int], wanted: bool | None) -> list[bytes] | None:
+        """What the tokens spell; None where that is not wanted, or not known and nobody insists."""
+        if wanted is False:
+            return None
+        try:
+            return await self.service.speaker.spelled(ids)
+        except InputError:
+            if wanted:
+                raise
+            return None
 
     async def detokenize(self, request: HttpRequest) -> Response:
         """``POST /detokenize``: the text of token ids; a control token is its name."""
@@ -218,11 +229,12 @@ def _check_model(service: Service, name: object) -> None:
         raise ModelNotFoundError(f"the model {str(name)[:80]!r} is not served here; served: {', '.join(known)}")
 
 
-def _wants_texts(body: object) -> bool:
+def _wanted_texts(body: object) -> bool | None:
+    """Whether the tokens' texts are wanted; None where a request does not say."""
     wanted = body.get("return_token_strs") if isinstance(body, dict) else None
     if not isinstance(wanted, bool | None):
         raise InputError(f"return_token_strs must be true or false, not {reading.kind(wanted)}")
-    return wanted is not False
+    return wanted
 
 
 def _dialog(given: object) -> Dialog:
