@@ -150,9 +150,7 @@ class Spine:
                 raise InputError("the prompt must not be empty; give the text that the model shall continue")
             return ids, len(ids)
         matters = ask.policy != "none" and self.info.context and self.info.speaks is Speaks.MESSAGES
-        if not matters or understood.dialog is None or not self._counts.known:
-            return (), None
-        return (), await self._counts.prompt(understood.dialog)
+        return (), await self._counts.told(understood.dialog) if matters and understood.dialog is not None else None
 
     async def _ids(self, ask: Ask, understood: Understood) -> tuple[int, ...]:
         if not isinstance(ask.prompt, tuple):

@@ -6,10 +6,10 @@ import pytest
 
 from puna.engines.base import Speaks
 from puna.engines.openai import OpenAI
-from puna.engines.openai_chunks import NO_ID
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
 from puna.generation import Delta, End, Extras, Finish, Kind, Prompt, Sampling, Segment, Usage
 from puna.messages import Dialog, Role
+from puna.wire.chunks import NO_ID
 from tests.engines.engine import on_engine
 from tests.engines.openai_server import STREAM, events, serving, whole
 from tests.server.live import Live
@@ -168,13 +168,15 @@ def test_a_parameter_that_is_refused_and_in_effect_refuses_the_request():
     [
         (whole(429, {"message": "slow down"}), RefusedError, r"\(429\): slow down"),
         (whole(500, b"<html>", "text/html"), RefusedError, r"answered with a web page \(500\)"),
-        (whole(200, {"choices": []}), EndpointError, "must answer with a stream, but answered with application/json"),
-        (STREAM + events(said("A ")), EndpointError, "ended the stream before the answer had ended"),
-        (STREAM + events(said("A "), {"error": {"message": "out of memory"}}), EndpointError, "broke off: out of memory"),
-        (STREAM + events(said("A "), b"{no json"), EndpointError, "must be JSON"),
-        (STREAM + events([1]), EndpointError, "is no chunk of the OpenAI API"),
-        (STREAM + events({"choices": [1]}), EndpointError, "is no chunk of the OpenAI API"),
-        (STREAM + events({"choices": [{"delta": {"content": 5}}]}), EndpointError, "is no chunk"),
+        (whole(200, {"choices": []}), EndpointError, "ended before the answer had ended"),
+        (whole(200, {"id": 5}), EndpointError, "an answer .* was expected"),
+        (whole(200, b"<html><title>Log in</title>", "text/html"), EndpointError, "answered with a web page .*Log in"),
+        (STREAM + events(said("A ")), EndpointError, "ended before the answer had ended"),
+        (STREAM + events(said("A "), {"error": {"message": "out of memory"}}), EndpointError, "failed: out of memory"),
+        (STREAM + events(said("A "), b"{no json"), EndpointError, "JSON"),
+        (STREAM + events([1]), EndpointError, "an answer .* was expected"),
+        (STREAM + events({"choices": [1]}), EndpointError, "an answer .* was expected"),
+        (STREAM + events({"choices": [{"delta": {"content": 5}}]}), EndpointError, "an answer .* was expected"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 999\r\n\r\n" + events(said("A ")), EndpointError,
          "broke the answer off"),
         (b"", UnreachableError, "does not answer"),
@@ -255,7 +257,7 @@ def test_punas_own_server_gives_its_receipt():
     assert end.usage == Usage(41, 0, 4)
     assert end.remote["model"] == "stand-in"
     logged = [live.lines.get_nowait() for _ in range(live.lines.qsize())]
-    assert sum(end.remote["id"] in line for line in logged) == 1
+    assert any(end.remote["id"] in line for line in logged)
     assert (info.speaks, info.safe, info.found["server"]) == (Speaks.MESSAGES, True, "puna")
 
 

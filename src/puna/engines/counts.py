@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from puna.dialog.budget import Budget, Counter, budget_of
 from puna.dialog.prune import Fit, fit
 from puna.engines.base import Engine, EngineInfo, Renders, Speaks, innermost
-from puna.errors import InputError
+from puna.errors import EngineError, InputError
 from puna.formats.counting import PromptCounter
 from puna.messages import Dialog
 
@@ -54,9 +55,13 @@ class Counts:
         """
         return self.server.counter() if self._info.speaks is Speaks.MESSAGES else await self._own()
 
-    async def prompt(self, dialog: Dialog) -> int:
-        """Tokens of the prompt that asks for an answer to the dialog; raises as ``counter``."""
-        return await asyncio.to_thread((await self.counter()).prompt, dialog)
+    async def told(self, dialog: Dialog) -> int | None:
+        """Tokens of the prompt that asks for an answer; None where nobody tells: a server refuses by itself what is too long."""
+        if not self.known:
+            return None
+        with suppress(EngineError, InputError):
+            return await asyncio.to_thread((await self.counter()).prompt, dialog)
+        return None
 
     async def fit(self, dialog: Dialog, *, reserve: int, policy: str, pinned: Iterable[int]) -> Fit:
         """The dialog, shortened by a policy; raises as ``puna.dialog.prune.fit``, and as ``counter``."""

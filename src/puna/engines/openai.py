@@ -9,7 +9,6 @@ knows whether an answer can be had again; what it refuses by name is left out of
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -19,7 +18,6 @@ import httpx
 
 from puna.engines import scoring, served
 from puna.engines.base import Counting, EngineInfo, Event, Scored, Speaks
-from puna.engines.openai_chunks import Told
 from puna.engines.openai_found import Asking, Found, Template, find_out, refusal
 from puna.engines.openai_messages import MessageCounter, refuse, told
 from puna.engines.openai_requests import Refused, request
@@ -29,10 +27,11 @@ from puna.engines.remote import Remote, checked, client, lost, with_receipt
 from puna.engines.strangers import beginning, stranger
 from puna.engines.timeouts import DEFAULTS, Timeouts, limited
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
-from puna.generation import NO_EXTRAS, End, Extras, Finish, Prompt, Sampling, Segment, Timing
+from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Segment, Timing
 from puna.messages import Dialog
 from puna.tokens.base import Tokenizer
-from puna.wire.sse import Decoder
+from puna.wire import chunks
+from puna.wire.answer import Answer
 
 _NOBODY = Found(UNKNOWN, "")
 
@@ -190,57 +189,32 @@ class OpenAI(Remote):
 
     async def _events(self, answer: httpx.Response, began: float) -> AsyncGenerator[Event, None]:
         """Deltas, then one End."""
-        heard = Told()
+        heard = Answer((chunks.hear,))
         first: float | None = None
-        done = False
-        chunks = self._chunks(answer)
-        async for chunk in chunks:
-            done = chunk is None
-            for delta in heard.read(chunk) if chunk is not None else ():
+        try:
+            async for delta in self._deltas(answer, heard):
                 first = first or time.monotonic()
                 yield delta
-        if heard.finish is None and not done:
-            raise EndpointError(f"{self.url} ended the stream before the answer had ended; ask again")
+        except EndpointError as error:
+            raise EndpointError(f"{self.url}: {error}") from error
         now = time.monotonic()
-        remote: dict[str, Any] = {"id": heard.id, "model": heard.model, "engine": heard.fingerprint}
-        end = End(
-            heard.finish or Finish.UNKNOWN,
-            heard.usage,
-            Timing(prefill=(first or now) - began, decode=now - (first or now)),
-            heard.stopped_by,
-            {name: value for name, value in remote.items() if value} or None,
-        )
+        facts = {"id": "id", "model": "model", "engine": "system_fingerprint"}
+        remote: dict[str, Any] = {name: heard.facts[said] for name, said in facts.items() if said in heard.facts}
+        timing = Timing(prefill=(first or now) - began, decode=now - (first or now))
+        end = End(heard.finish or Finish.UNKNOWN, heard.usage, timing, heard.stopped_by, remote or None)
         yield await with_receipt(self._client, answer, end)
 
-    async def _chunks(self, answer: httpx.Response) -> AsyncGenerator[object, None]:
-        """The JSON of each event, or of the whole answer of a server that does not stream; None last, where the server says it is done."""
-        media = answer.headers.get("content-type", "")
-        if not media.startswith("text/event-stream"):
-            yield await self._whole(answer, media)
-            return
-        decoder = Decoder()
+    async def _deltas(self, answer: httpx.Response, heard: Answer) -> AsyncGenerator[Delta, None]:
+        """What a stream, or the whole answer of a server that does not stream, has of text."""
+        if "html" in answer.headers.get("content-type", ""):
+            raise stranger(self.url, answer, await beginning(answer)) or EndpointError("it answered with a web page")
         async for data in answer.aiter_bytes():
-            for chunk in decoder.feed(data):
-                yield chunk
-        for chunk in decoder.close():
-            yield chunk
-        if decoder.done:
-            yield None
-
-    async def _whole(self, answer: httpx.Response, media: str) -> object:
-        body = await beginning(answer, _MOST_WHOLE)
-        if strange := stranger(self.url, answer, body):
-            raise strange
-        try:
-            said = json.loads(body)
-            if said["choices"][0]["finish_reason"] is not None:
-                return said
-        except (ValueError, KeyError, TypeError, IndexError):
-            pass
-        shown = body[:200].decode("utf-8", "replace")
-        raise EndpointError(
-            f"{self.url} must answer with a stream, but answered with {media or 'no media type'}: {shown}"
-        )
+            for delta in heard.feed(data):
+                yield delta
+        for delta in heard.close():
+            yield delta
+        if not heard.ended:
+            raise EndpointError("the stream ended before the answer had begun; ask again")
 
     def _told(self) -> EngineInfo:
         found, speaks = self._found, self._speaks()
@@ -274,7 +248,3 @@ class OpenAI(Remote):
         if self._asking is None:
             raise EndpointError("the client was closed; start it first")
         return self._asking
-
-
-_MOST_WHOLE = 2**24
-"""Bytes that are read of an answer that is not streamed."""

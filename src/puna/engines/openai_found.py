@@ -19,6 +19,7 @@ from puna.engines.openai_servers import Server
 from puna.engines.openai_tokens import MIXED, ONE, ServerVocabulary, listed, named, starting
 from puna.engines.strangers import lost, retry_after, stranger
 from puna.errors import EndpointError, EngineError, InputError, RefusedError, UnreachableError
+from puna.wire.failures import of_bytes
 
 QUESTION_SECONDS = 5.0
 """Longest wait for one answer about the server."""
@@ -129,21 +130,10 @@ def refusal(url: str, answer: httpx.Response, body: bytes) -> EndpointError:
     """The error of an answer that is none."""
     if strange := stranger(url, answer, body):
         return strange
-    try:
-        said = sentence(httpx.Response(200, content=body).json())
-    except ValueError:
-        said = body.decode("utf-8", "replace")[:500] or "no message"
+    said = of_bytes(body)
     return RefusedError(
         f"{url} refused the request ({answer.status_code}): {said}", answer.status_code, retry_after(answer)
     )
-
-
-def sentence(said: object) -> str:
-    """The sentence of an error, in whichever of the usual places it stands."""
-    for name in ("error", "message", "detail"):
-        if isinstance(said, dict) and said.get(name):
-            return sentence(said[name])
-    return str(said)[:500]
 
 
 def find_out(asking: Asking, model: str | None) -> Found:

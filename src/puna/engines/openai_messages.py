@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from puna.engines.openai_chunks import data_of
 from puna.engines.openai_found import Asking, Found
 from puna.errors import EndpointError, InputError
 from puna.generation import Kind, Prompt, Segment
 from puna.messages import Dialog, Message, Role
+from puna.wire.chunks import data_of
 
 KEPT = 1024
 """Dialogs whose count is remembered: a policy and a budget ask for the same ones again and again."""

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from puna.engines.base import Scored
-from puna.engines.openai_chunks import logprobs_of
 from puna.engines.openai_found import Asking, Found
 from puna.errors import EndpointError, InputError
 from puna.generation import Timing, Usage
+from puna.wire.chunks import logprobs_of
 
 
 def scored(asking: Asking, found: Found, ids: tuple[int, ...], top: int, start: int) -> Scored:
