@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from puna import config
 from puna.deploy import front
+from puna.deploy.asking import ask_all
 from puna.deploy.replica import Replica
 from puna.endpoint import DRAIN_SECONDS
 from puna.errors import InputError
@@ -26,8 +27,6 @@ ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
 
 _ANY = 1000
 """Replicas that are tried after the one of the key, so all: an answer from a cold cache is better than a wait."""
-
-ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +145,3 @@ def own_name() -> str:
 
     found: str = serve.get_replica_context().replica_id.unique_id
     return found
-
-
-async def ask_all(method: str, *given: object) -> Sequence[object]:
-    """Call a method of every replica, from within one; what those answer that do, within ASK_SECONDS."""
-    from ray import serve  # noqa: PLC0415
-
-    here = serve.get_replica_context()
-    handle = serve.get_deployment_handle(here.deployment, here.app_name)
-    answers = await handle.broadcast(method, *given).results_async(timeout_s=ASK_SECONDS, return_exceptions=True)
-    return [answer for answer in answers if not isinstance(answer, BaseException)]

@@ -37,8 +37,9 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one person does again and again. think: seconds between an answer and the next question; prompt: tokens that are
-    not cached; output: tokens of an answer.
+    """What one person does again and again.
+
+    think: seconds between an answer and the next question; prompt: tokens that are not cached; output: tokens of an answer.
     """
 
     think: float

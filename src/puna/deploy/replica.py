@@ -1,7 +1,7 @@
 """One replica: an endpoint of its own, as Ray Serve starts, asks and ends it. Knows Ray's hooks by their names; imports no Ray.
 
 Hooks of ray 2.60.0: ``__serve_build_asgi_app__`` gives the app (``serve.ingress()``), ``check_health`` raises where it is ill,
-``__del__`` ends it once its requests are done. The rest is called by name in every replica (``handle.broadcast``).
+``__del__`` ends it once its requests are done. The rest is called by name, from another thread (``asking``).
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import ipaddress
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from puna import config, endpoint
+from puna.deploy.asking import here
 from puna.deploy.front import KEY_HEADER, PATH
 from puna.deploy.gathering import Figures, Gathered
 from puna.errors import EngineError
@@ -45,7 +47,10 @@ class Replica:
         wanted = replace(wanted, queue=max(wanted.queue, wanted.slots))
         self.made = endpoint.put_together(wanted, model, guards, say, note)
         self.spine = await self.made.load()
+        self.loop = asyncio.get_running_loop()
+        self.draining: Future[None] | None = None
         Gathered(self.made.service, ask).put_before(self.made.app)
+        here(self)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:  # Ray's name
         """What answers."""
@@ -60,24 +65,26 @@ class Replica:
         if (state := self.made.engine.state) != "ready":
             raise EngineError(f"the engine of replica {self.name} is {state}")
 
-    async def receipt(self, request_id: str) -> Mapping[str, object] | None:
+    def receipt(self, request_id: str) -> Mapping[str, object] | None:
         """One that is kept here."""
         return self.made.service.receipts.get(request_id)
 
-    async def figures(self, names: Sequence[str]) -> Figures:
+    def figures(self, names: Sequence[str]) -> Figures:
         """How it stands. names: of the series that are wanted; none for all."""
         registry = self.made.service.metrics.registry
         found = registry.restricted_registry(list(names)) if names else registry
         return Figures(self.name, list(found.collect()))
 
-    async def facts(self) -> Mapping[str, object]:
+    def facts(self) -> Mapping[str, object]:
         """What runs here."""
         info = self.spine.info
         return {"replica": self.name, "model": info.model, "context": info.context, "slots": info.slots}
 
-    async def drain(self) -> None:
-        """Take nothing new, and finish what was accepted."""
-        await self.made.drain()
+    def drain(self) -> bool:
+        """Take nothing new from the first call on, and finish what was accepted; whether that is done."""
+        if self.draining is None:
+            self.draining = asyncio.run_coroutine_threadsafe(self.made.drain(), self.loop)
+        return self.draining.done()
 
     async def __del__(self) -> None:
         """End the engine."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,6 +19,7 @@ from typing import Any
 
 from puna import config
 from puna.deploy.application import Scale, application, cpus, prepare
+from puna.deploy.asking import ask_each
 from puna.deploy.replica import say
 from puna.endpoint import DRAIN_SECONDS, Guards
 from puna.errors import EngineError
@@ -26,9 +29,15 @@ from puna.server.listen import address_of, bind
 OBJECTS = 80 * 2**20
 """Bytes of Ray's object store, a little more than the least that it takes: pieces of answers are no objects."""
 
-_NO_CLUSTER = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-"""Read where Ray is imported, on Linux too: it is no cluster, so its processes listen on loopback. Else Ray takes the machine's
-outer address, whatever it is told (ray 2.60.0, ``_private/services.py``)."""
+_APP = "puna"
+_LOOK_SECONDS = 0.2
+
+_ALONE = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+"""For a Ray of this machine alone (ray 2.60.0). The first is read where Ray is imported, on Linux too: it is no cluster, so its
+processes listen on loopback; else it takes the machine's outer address, whatever it is told (``_private/services.py``). Two requests may well have the same log line."""
 
 
 def _silent(_: Progress) -> None:
@@ -43,7 +52,8 @@ def run(wanted: config.Settings, progress: Report = _silent) -> int:
     Raises:
         InputError: Ray is missing, bad settings. EngineError: the replicas do not start; Ray's log says why.
     """
-    os.environ.setdefault(*_NO_CLUSTER)
+    for name, value in _ALONE.items():
+        os.environ.setdefault(name, value)
     prepare()
     Guards.of(wanted)
     with bind(wanted.host, wanted.port, guarded=wanted.auth is not None) as bound:
@@ -52,10 +62,10 @@ def run(wanted: config.Settings, progress: Report = _silent) -> int:
         config.own_format(wanted, model)
     shared = _shared(wanted)
     with suppress(KeyboardInterrupt), _ray(shared) as serve:
-        handle = _started(serve, shared, port)
-        _tell(url, shared, handle)
+        _start(serve, shared, port)
+        _tell(url, shared)
         _until_signal()
-        handle.broadcast("drain").results(timeout_s=DRAIN_SECONDS + 5, return_exceptions=True)
+        _drain()
         serve.shutdown()
     return 0
 
@@ -74,18 +84,9 @@ def _ray(wanted: config.Settings) -> Iterator[Any]:
     from ray import serve  # noqa: PLC0415
 
     # Not below the user's folders: the paths of Ray's sockets may have 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="puna-ray-"))
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # two requests may well have the same line
+    folder = Path(tempfile.mkdtemp(prefix="puna-"))
     try:
-        ray.init(
-            address="local",
-            num_cpus=max(1, round(wanted.replicas * cpus(wanted) + 0.5)),
-            num_gpus=0,
-            object_store_memory=OBJECTS,
-            include_dashboard=False,
-            logging_level="WARNING",
-            _temp_dir=str(folder),
-        )
+        _init(ray, max(1, math.ceil(wanted.replicas * cpus(wanted))), folder)
         with _interrupting():  # Ray has put a handler of its own there
             yield serve
     finally:
@@ -93,21 +94,49 @@ def _ray(wanted: config.Settings) -> Iterator[Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(serve: Any, wanted: config.Settings, port: int) -> Any:
+def _init(ray: Any, cores: int, folder: Path) -> None:
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cores,
+            num_gpus=0,
+            object_store_memory=OBJECTS,
+            include_dashboard=False,
+            logging_level="WARNING",
+            _temp_dir=str(folder),
+        )
+    except Exception as error:  # Ray raises this very class where its processes take longer than 30 s
+        raise EngineError(
+            f"Ray does not start ({error}); try again, and look for what keeps this machine busy"
+        ) from error
+
+
+def _start(serve: Any, wanted: config.Settings, port: int) -> None:
     quiet = {"log_level": "WARNING", "enable_access_log": False}
     serve.start(proxy_location="HeadOnly", http_options={"host": wanted.host, "port": port}, logging_config=quiet)
     try:
-        return serve.run(application(wanted, Scale(wanted.replicas, wanted.replicas)), name="puna")
+        serve.run(application(wanted, Scale(wanted.replicas, wanted.replicas)), name=_APP)
     except RuntimeError as error:
         raise EngineError(f"the replicas do not start: {error}") from error
 
 
-def _tell(url: str, wanted: config.Settings, handle: Any) -> None:
-    facts: Mapping[str, object] = handle.broadcast("facts").results(timeout_s=30)[0]
+def _tell(url: str, wanted: config.Settings) -> None:
+    answers = [answer for answer in ask_each(_APP, "facts") if isinstance(answer, Mapping)]
+    if not answers:
+        raise EngineError("no replica answers, though all have started; Ray's log says why")
+    facts = answers[0]
     told = f"endpoint={wanted.name} model={facts['model']} context={facts['context']} slots={facts['slots']}"
     print(f"ready {url} {told} replicas={wanted.replicas}", flush=True)  # noqa: T201  # what programs wait for
     if sys.stderr.isatty():
         say(f"open {url}/ for the playground")
+
+
+def _drain() -> None:
+    """Until all replicas have finished what they had accepted; each gives up by itself after DRAIN_SECONDS."""
+    for _ in range(int(DRAIN_SECONDS / _LOOK_SECONDS) + 10):
+        if all(ask_each(_APP, "drain")):
+            return
+        time.sleep(_LOOK_SECONDS)
 
 
 def _until_signal() -> None:
