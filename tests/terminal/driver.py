@@ -37,8 +37,7 @@ def paced(script):
     return pace
 
 
-async def main():
-    script = json.loads(Path(sys.argv[1]).read_text())
+async def main(script):
     engine = Scripted(
         answers(script), pace=paced(script), fail_after=script.get("fail_after"), context=script.get("context", 4096)
     )
@@ -52,7 +51,7 @@ async def main():
 
 if __name__ == "__main__":
     try:
-        sys.exit(asyncio.run(main()))
+        sys.exit(asyncio.run(main(json.loads(Path(sys.argv[1]).read_text()))))
     except Exception as error:  # noqa: BLE001  # a verb's exit, in short
         print(f"puna: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)

@@ -107,6 +107,11 @@ class Terminal:
                 raise AssertionError(f"{text!r} was not seen in:\n{self.seen}")
         return self
 
+    def told(self, line, wanted):
+        """Send a line, and wait for what is told of it; how it is wrapped does not count."""
+        self.line(line)
+        return self.until(lambda t: wanted in " ".join(t.seen.split()).rpartition(f"> {' '.join(line.split())} ")[2])
+
     def ready(self):
         """Wait for the line that can be typed on."""
         return self.until(lambda t: t.screen.display[t.screen.cursor.y].startswith(">") and "·" in t.screen.display[-1])
@@ -143,7 +148,7 @@ class Gate:
         self.to(10**9)
 
 
-def chat(folder, answers=None, gate=None, columns=80, rows=24, env=None, **script):
+def chat(folder, answers=None, gate=None, *, columns=80, rows=24, env=None, **script):
     """A chat in a terminal. folder: for the file that says what it says."""
     file = folder / f"script-{time.monotonic_ns()}.json"
     told = {"params": {"max_tokens": 2000}, "answers": answers or {}, "gate": gate and str(gate.path), **script}

@@ -55,7 +55,7 @@ async def _stream(args: argparse.Namespace, prompt: str, opened: Callable[[], Aw
     spine = await opened()
     try:
         raw = args.raw or spine.raw
-        asked = prompt if raw or catalog.parse(prompt).format != catalog.PLAIN else _dialog(args.system, prompt)
+        asked = prompt if raw or catalog.parse(prompt).format != catalog.PLAIN else _dialog(args, prompt)
         turn = await spine.prepare(Ask(asked, sampling, frozenset(given), raw=raw))
         out = _Out(as_json=args.json, stats=args.stats)
         async with aclosing(turn.stream()) as events:
@@ -65,8 +65,11 @@ async def _stream(args: argparse.Namespace, prompt: str, opened: Callable[[], Aw
         await spine.engine.close()
 
 
-def _dialog(system: str | None, prompt: str) -> Dialog:
-    first = () if system is None else (Message(Role.SYSTEM, system),)
+def _dialog(args: argparse.Namespace, prompt: str) -> Dialog:
+    """A user turn. The line feed with which ``echo`` ends is no part of a question."""
+    first = () if args.system is None else (Message(Role.SYSTEM, args.system),)
+    if args.prompt == "-":
+        prompt = prompt.removesuffix("\n").removesuffix("\r")
     return Dialog((*first, Message(Role.USER, prompt)))
 
 

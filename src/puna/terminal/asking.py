@@ -76,6 +76,7 @@ class Asker:
             talk.history = talk.history.fork(talk.history.nodes[talk.history.head or 0].parent)
         answer = Answer()
         shown = self._screen.answer()
+        self._screen.space()
         work = asyncio.ensure_future(self._run(talk, text, answer, shown))
         try:
             with listening(_stopper(work, answer), shown.resized) as typed:
@@ -90,6 +91,7 @@ class Asker:
             with suppress(asyncio.CancelledError, PunaError):
                 await work
             shown.end()
+            self._screen.space()
         if talk.waits and (answer.text or answer.receipt):
             facts = facts_of(talk.params, answer.receipt, answer.first, answer.kept_tokens)
             talk.answered(answer.text, facts | answer.facts)

@@ -43,6 +43,7 @@ class Journal:
         Raises:
             OSError: the disk refuses.
         """
+        self.close()
         opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
         self._file = os.fdopen(opened, "wb", buffering=0)
         self._line({"journal": VERSION, "parent": parent, "nodes": nodes, "question": question, "params": params})
@@ -55,11 +56,15 @@ class Journal:
         """
         self._line(text)
 
-    def end(self) -> None:
-        """The answer is kept elsewhere now."""
+    def close(self) -> None:
+        """Leave the file as it is."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def end(self) -> None:
+        """The answer is kept elsewhere now."""
+        self.close()
         self._path.unlink(missing_ok=True)
 
     def _line(self, value: object) -> None:

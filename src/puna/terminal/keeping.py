@@ -61,6 +61,8 @@ class Keeper:
 
     def close(self) -> None:
         """Leave the session to others."""
+        if self._journal is not None:
+            self._journal.close()
         if self._lock is not None:
             self._lock.release()
         self._lock = self._journal = None

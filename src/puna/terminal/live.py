@@ -32,6 +32,7 @@ class Live:
         lines = [*finished, *kept]
         same = _same(self._open, lines)
         if same == len(lines) == len(self._open):
+            self._open = kept
             return
         if not lines:
             self._write(self._back_to(0))

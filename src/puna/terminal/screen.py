@@ -68,6 +68,11 @@ class Screen:
         width = self.size()[0] if self.notes.is_terminal else None
         self.notes.print(what, width=width, overflow="fold")
 
+    def space(self) -> None:
+        """An empty line between what is typed and what is answered, on a terminal where answers are laid out."""
+        if self.moves:
+            self.write("\r\n")
+
     def answer(self) -> Shown:
         """Where an answer goes."""
         return Laid(self) if self.moves else self.passed()

@@ -127,7 +127,7 @@ class Talk:
             for n, node in enumerate(self.history.nodes)
         ]
         return check({
-            "v": VERSION, "id": self.id or "unnamed", "revision": self.revision, "title": self.title[:MAX_TITLE], "params": self.params,
+            "v": VERSION, "id": self.id or "unnamed", "revision": max(0, self.revision), "title": self.title[:MAX_TITLE], "params": self.params,
             "system": self.system, "policy": self.policy, "nodes": nodes, "leaf": self.history.head, **self.page,
         })  # fmt: skip
 

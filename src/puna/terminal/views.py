@@ -27,7 +27,12 @@ from puna.terminal.harmless import harmless, one_line
 _ROLES = {Role.SYSTEM: "yellow", Role.USER: "cyan", Role.ASSISTANT: "green"}
 _CONTROL = "bold reverse"
 
-_SHADES = ((0.9, ""), (0.5, "black on color(153)"), (0.2, "black on color(75)"), (0.0, "bold white on color(25)"))
+_SHADES = (
+    (0.9, ""),
+    (0.5, "color(16) on color(153)"),
+    (0.2, "color(16) on color(75)"),
+    (0.0, "bold color(231) on color(25)"),
+)
 """Styles by the least probability that has them: one hue, darker where the model was less sure."""
 
 _DIGITS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -51,7 +56,7 @@ def prompt_view(prompt: Prompt, spelled: Sequence[bytes] | None, *, ids: bool) -
                 f"{len(prompt.ids)} tokens" if prompt.ids else "how many tokens it has is not known here", style="dim"
             ),
         )
-    return Group(shown, Text(), _legend(prompt, counts))
+    return Group(shown, *([] if shown.plain.endswith("\n") else [Text()]), _legend(prompt, counts))
 
 
 def _segments(segments: Iterable[Segment]) -> Text:
@@ -272,7 +277,7 @@ class Rows:
             if cell.plain:
                 text.append(" " if text.plain else "")
                 text.append(f"{self._name(n)} " if n and self._name(n) else "", "dim")
-                text.append_text(cell)
+                text.append(cell.plain, "bold") if not n else text.append_text(cell)
         return text
 
 
