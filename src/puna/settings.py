@@ -134,17 +134,9 @@ class Settings:
 UPSTREAM = ("openai", "sagemaker")
 """The engines that are servers at ``upstream``."""
 
-_EMBEDDED = (
-    "model",
-    "threads",
-    "batch_threads",
-    "cache_reuse",
-    "prompt_cache",
-    "flash_attention",
-    "cache_type",
-    "gpu_layers",
-)
-"""Settings of the embedded engine alone."""
+_HERE = ("model", "slots", "queue", "threads", "batch_threads", "cache_reuse", "prompt_cache", "flash_attention", "cache_type",
+         "gpu_layers")  # fmt: skip
+"""Settings of an engine that is here; a server has its own."""
 
 _RANGES = {"port": (0, 65535), "context": (64, 10_000_000), "slots": (1, 256), "threads": (1, 1024),
            "batch_threads": (1, 1024), "cache_reuse": (0, 100_000), "queue": (0, 100_000), "prompt_cache": (0, 1_048_576), "gpu_layers": (0, 1024), "replicas": (1, 64),
@@ -208,11 +200,11 @@ def _check_together(engine: str, said: Mapping[str, str]) -> None:
         raise InputError(
             f"{said['upstream_dialect']} is about a SageMaker container, but the engine is openai; leave it out"
         )
-    for name in _EMBEDDED:
+    for name in _HERE:
         if name in said:
             instead = "; the model there is named by --upstream-name" if name == "model" else ""
             raise InputError(
-                f"{said[name]} is about the embedded engine, but the engine is {engine}; leave it out{instead}"
+                f"{said[name]} is about an engine that is here, but {engine} is a server elsewhere; leave it out{instead}"
             )
 
 

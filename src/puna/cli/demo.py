@@ -25,8 +25,8 @@ from puna.cli.options import ENGINE, add_settings
 from puna.cli.scenarios import MAX_TOKENS, SCENARIOS, Call, Scenario, measured, seeds_of
 from puna.cli.wrapping import Wrapping
 from puna.errors import EngineError, InputError
-from puna.wire.jsonlines import Decoder
-from puna.wire.workshop import read_outputs
+from puna.wire.answer import Answer
+from puna.wire.workshop import DIALECT as WORKSHOP
 
 BOLD, DIM, CYAN, PLAIN = "\033[1m", "\033[2m", "\033[36m", "\033[0m"
 SEED = 1
@@ -128,10 +128,10 @@ def _streamed(client: Any, arguments: dict[str, str]) -> tuple[Any, Iterator[str
     response = client.invoke_endpoint_with_response_stream(**arguments)
 
     def pieces() -> Iterator[str]:
-        decoder = Decoder()
+        answer = Answer((WORKSHOP.hear,))
         for event in response["Body"]:
-            for record in decoder.feed(event["PayloadPart"]["Bytes"]):
-                yield read_outputs(record)
+            yield from (delta.text for delta in answer.feed(event["PayloadPart"]["Bytes"]))
+        yield from (delta.text for delta in answer.close())
 
     return response, pieces()
 

@@ -14,6 +14,7 @@ from puna import config
 from puna import endpoint as endpoints
 from puna.chat import Spine
 from puna.cli.progress import on_terminal
+from puna.errors import InputError
 from puna.server.exchange import noted
 from puna.server.listen import address_of, bind, listening, run
 
@@ -47,6 +48,10 @@ def say(line: str) -> None:
 
 def with_endpoint(wanted: config.Settings, work: Work, log: Callable[[str], None] = say) -> int:
     """Run ``work`` beside an endpoint; SIGINT and SIGTERM end it once what was accepted is done, a second signal at once."""
+    if wanted.replicas > 1:
+        raise InputError(
+            f"--replicas is for puna serve; here there is one endpoint, not {wanted.replicas}: leave it out"
+        )
     guards = endpoints.Guards.of(wanted)
     with bind(wanted.host, wanted.port, guarded=wanted.auth is not None) as bound:
         with on_terminal() as progress:

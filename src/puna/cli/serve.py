@@ -1,5 +1,6 @@
 """Start the endpoint and its playground: SageMaker Runtime, the OpenAI API and a page on one port, until Ctrl-C.
 
+In front of another server: puna serve --engine openai --upstream http://127.0.0.1:8000/v1
 Example: puna serve --model smollm2-135m --port 8080
 """
 
@@ -12,6 +13,7 @@ import sys
 from puna import config
 from puna.cli.endpoint import Endpoint, say, with_endpoint
 from puna.cli.options import SERVE, add_settings
+from puna.cli.progress import on_terminal
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +24,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
     wanted = config.settings(vars(args), file=args.config)
+    if wanted.replicas > 1:
+        return _replicas(wanted)
 
     async def serve(endpoint: Endpoint, stop: asyncio.Event) -> int:
         print(endpoint.ready_line, flush=True)
@@ -31,3 +35,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
 
     return with_endpoint(wanted, serve)
+
+
+def _replicas(wanted: config.Settings) -> int:
+    from puna import deploy  # Ray is heavy, and only for who scales out
+
+    with on_terminal() as progress:  # before anything is served, so that no bar stays
+        config.find_model(wanted, progress)
+    return deploy.run(wanted)
