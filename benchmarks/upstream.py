@@ -124,7 +124,12 @@ def process(words: Sequence[str], **env: str) -> Iterator[str]:
     """A process that is there once it has said a line, until its stdin closes or it is told to end."""
     said = subprocess.PIPE
     with subprocess.Popen(
-        [sys.executable, *words], stdin=said, stdout=said, text=True, env={**os.environ, **env}
+        [sys.executable, *words],
+        stdin=said,
+        stdout=said,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **env},
     ) as running:
         assert running.stdin is not None
         assert running.stdout is not None

@@ -161,7 +161,8 @@ class Messages:
     """A server of the OpenAI API that takes messages only, knows no tokens, and answers as a test tells it.
 
     status, refusal, headers: what every chat is refused with, where status is not 200. script: the stream's chunks; an event among
-    them is waited for. left: set when a client's connection has gone while an answer was written.
+    them is waited for. left: set when a client's connection has gone while an answer was written. once: connections are kept open
+    after an answer, and end without a word when they are used again; cut: how many did.
     """
 
     def __init__(self) -> None:
@@ -172,6 +173,8 @@ class Messages:
         self.script: list[object] = list(TOLD)
         self.done = True
         self.left = asyncio.Event()
+        self.once = False
+        self.cut = 0
         self.port = 0
         self._listening: asyncio.Server | None = None
 
@@ -201,7 +204,15 @@ class Messages:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await self._answer(await self._read(reader, writer), reader)
+            asked = await self._read(reader, writer)
+            if not self.once:
+                await self._answer(asked, reader)
+            elif asked.path != CHAT:
+                await self._whole(asked, 200, LISTED)
+            else:
+                await self._chunked(asked)
+                await reader.readuntil(b"\r\n\r\n")
+                self.cut += 1
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -239,6 +250,13 @@ class Messages:
         media = "text/html" if isinstance(value, bytes) else "application/json"
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         head = f"HTTP/1.1 {status} X\r\nContent-Type: {media}\r\nContent-Length: {len(data)}\r\n{more}Connection: close\r\n\r\n"
+        asked.writer.write(head.encode() + data)
+        await asked.writer.drain()
+
+    async def _chunked(self, asked: Asked) -> None:
+        """The stream so that its connection may be used again."""
+        data = b"".join(b"data: " + json.dumps(part).encode() + b"\n\n" for part in self.script) + b"data: [DONE]\n\n"
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {len(data)}\r\n\r\n"
         asked.writer.write(head.encode() + data)
         await asked.writer.drain()
 

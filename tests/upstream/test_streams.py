@@ -167,3 +167,17 @@ def test_what_a_caller_bears_goes_no_further(monkeypatch: pytest.MonkeyPatch) ->
             assert "x-amzn-sagemaker-custom-attributes" not in asked.headers
 
     asyncio.run(scenario())
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_no_failure() -> None:
+    """Servers close idle connections, llama.cpp's after 5 s, and may do so at the moment at which the next request is sent."""
+
+    async def scenario() -> None:
+        async with messages_server() as server, in_front_of(server.url) as front:
+            server.once = True
+            for _ in range(3):
+                answer = await front.http.post(WHOLE, json=BODY)
+                assert (answer.status_code, answer.json()) == (200, {"outputs": ["Ein Lama"]})
+            assert server.cut, "no connection was used again"
+
+    asyncio.run(scenario())
