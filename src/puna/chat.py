@@ -46,7 +46,7 @@ class Spine:
         reads: bool = False,
     ) -> None:
         self.engine = engine
-        self.info = info if format is not None else replace(info, speaks=Speaks.MESSAGES)
+        self.info = info if format is not None else info.of_messages()
         self.format = None if self.info.speaks is Speaks.MESSAGES else format
         self.raw = raw
         self.reads = reads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -48,6 +48,12 @@ class EngineInfo:
     speaks: Speaks = Speaks.IDS
     safe: bool = True
     found: Mapping[str, object] = field(default_factory=dict)
+
+    def of_messages(self) -> EngineInfo:
+        """The same engine, where it is given messages: what is told of prompts holds for these."""
+        now = {"prompts": str(Speaks.MESSAGES), "safe": self.safe}
+        found = {name: now.get(name, value) for name, value in self.found.items()}
+        return replace(self, speaks=Speaks.MESSAGES, found=found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,10 @@ class OpenAI(Remote):
             async with served.client(self._questions.root, self._key or "") as http:
                 return await scoring.score(http, ids, top, start=start)
         if self._found.echo and self._found.ids:
-            return await asyncio.to_thread(scored, self._questions, self._found, ids, top, start)
+            seconds = self.timeouts.first
+            return await asyncio.to_thread(
+                scored, self._questions, self._found, ids, top=top, start=start, seconds=seconds
+            )
         return await super().score(ids, top, start)
 
     def stream(self, prompt: Prompt, sampling: Sampling, extras: Extras = NO_EXTRAS) -> AsyncGenerator[Event, None]:

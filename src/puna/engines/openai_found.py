@@ -18,6 +18,7 @@ from puna.engines import openai_servers as servers
 from puna.engines.openai_servers import Server
 from puna.engines.openai_tokens import MIXED, ONE, ServerVocabulary, listed, named, starting
 from puna.engines.strangers import lost, retry_after, stranger
+from puna.engines.timeouts import Timeouts
 from puna.errors import EndpointError, EngineError, InputError, RefusedError, UnreachableError
 from puna.wire.failures import of_bytes
 
@@ -86,7 +87,11 @@ class Asking:
         self.root = url.removesuffix("/v1")
         loopback = httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
         headers = {"Authorization": f"Bearer {key}"} if key else None
-        self.http = httpx.Client(headers=headers, timeout=seconds, trust_env=not loopback)
+        secure = url.startswith(
+            "https:"
+        )  # without, nothing is verified, and loading authorities takes longer than all questions
+        self._seconds = seconds
+        self.http = httpx.Client(headers=headers, trust_env=not loopback, verify=secure)
 
     def close(self) -> None:
         """Close the connections."""
@@ -94,7 +99,7 @@ class Asking:
 
     def get(self, path: str) -> Any:
         """The JSON below the root; raises as ``post``."""
-        return self._said(lambda: self.http.get(f"{self.root}/{path}"))
+        return self._said("GET", f"{self.root}/{path}", None, self._seconds)
 
     def post(self, path: str, body: Mapping[str, object]) -> Any:
         """The JSON that the root's path answers with.
@@ -102,18 +107,18 @@ class Asking:
         Raises:
             UnreachableError: nothing answers. RefusedError: it will not. EndpointError: it is no JSON.
         """
-        return self._said(lambda: self.http.post(f"{self.root}/{path}", json=body))
+        return self._said("POST", f"{self.root}/{path}", body, self._seconds)
 
-    def api(self, path: str, body: Mapping[str, object] | None = None) -> Any:
-        """As ``post``, or ``get`` where there is no body, below the address of the API."""
-        where = f"{self.url}/{path}"
-        return self._said(lambda: self.http.get(where) if body is None else self.http.post(where, json=body))
+    def api(self, path: str, body: Mapping[str, object] | None = None, seconds: float | None = None) -> Any:
+        """As ``post``, or ``get`` where there is no body, below the address of the API. seconds: for what takes longer than a question."""
+        method = "GET" if body is None else "POST"
+        return self._said(method, f"{self.url}/{path}", body, seconds or self._seconds)
 
-    def _said(self, send: Callable[[], httpx.Response]) -> Any:
+    def _said(self, method: str, url: str, body: Mapping[str, object] | None, seconds: float) -> Any:
         try:
-            answer = send()
+            answer = self.http.request(method, url, json=body, timeout=seconds)
         except httpx.HTTPError as error:
-            raise lost(self.url, error, UnreachableError) from error
+            raise lost(self.url, error, UnreachableError, Timeouts(seconds, seconds, seconds)) from error
         if answer.status_code != httpx.codes.OK:
             raise refusal(self.url, answer, answer.content)
         if strange := stranger(self.url, answer, answer.content):

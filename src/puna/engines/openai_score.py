@@ -13,8 +13,10 @@ from puna.generation import Timing, Usage
 from puna.wire.chunks import logprobs_of
 
 
-def scored(asking: Asking, found: Found, ids: tuple[int, ...], top: int, start: int) -> Scored:
+def scored(asking: Asking, found: Found, ids: tuple[int, ...], *, top: int, start: int, seconds: float) -> Scored:
     """Log-probabilities of the tokens ids[start:]; the alternatives of each come without ids, which the API does not tell.
+
+    seconds: longest wait for them.
 
     Raises:
         InputError: no ids, or a start outside of them. EngineError: the server refused, or told of other tokens.
@@ -25,7 +27,7 @@ def scored(asking: Asking, found: Found, ids: tuple[int, ...], top: int, start: 
         raise InputError(f"of {len(ids)} tokens, those from 1 to {len(ids)} can be the first one scored, not {start}")
     began = time.monotonic()
     body = {"model": found.model, "prompt": list(ids), "max_tokens": 0, "echo": True, "logprobs": top, "temperature": 0}
-    said: Any = asking.api("completions", body)
+    said: Any = asking.api("completions", body, seconds)
     try:
         told = list(logprobs_of(said["choices"][0]["logprobs"]))[: len(ids)]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
