@@ -63,8 +63,8 @@ def _said(reply: puna.Reply) -> Said:
     own: Any = receipt.as_json()
     prompt = told.get("prompt") or own["prompt"]
     usage = receipt.usage
-    counts = (usage.prompt, usage.output) if usage else (None, None)
-    return Said(reply.text, str(receipt.finish), *counts, prompt.get("ids_sha256"))
+    asked, made = (usage.prompt, usage.output) if usage else (None, None)
+    return Said(reply.text, str(receipt.finish), asked, made, prompt.get("ids_sha256"))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def serving(home: Path, *options: str) -> Iterator[str]:
         engine = [f"--{name}={value}" for name, value in ONE_ENGINE.items()]
         process = subprocess.Popen(
             [sys.executable, "-m", "puna.cli", "serve", "--port=0", *engine, *options],
-            stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "TMPDIR": short},
+            stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PUNA_HOME": str(home), "TMPDIR": short},
         )  # fmt: skip
         try:
             assert process.stdout is not None
@@ -105,9 +105,9 @@ def serving(home: Path, *options: str) -> Iterator[str]:
 
 
 @contextmanager
-def llama_server() -> Iterator[Mapping[str, Any]]:
+def llama_server(home: Path) -> Iterator[Mapping[str, Any]]:
     """llama.cpp's own HTTP server, with the same parameters as the embedded engine, which runs it."""
-    wanted = config.settings(ONE_ENGINE)
+    wanted = config.settings(ONE_ENGINE, {"PUNA_HOME": str(home)})
     engine = config.engine_of(wanted, config.find_model(wanted))
     assert isinstance(engine, LlamaCpp)
     bridge().run(engine.start())
@@ -126,8 +126,8 @@ def test_the_scripted_engine() -> None:
 
 
 @pytest.mark.model
-def test_llama_cpps_own_server(embedded: dict[str, list[Said]]) -> None:
-    with llama_server() as where:
+def test_llama_cpps_own_server(home: Path, embedded: dict[str, list[Said]]) -> None:
+    with llama_server(home) as where:
         assert held(where) == embedded
 
 
@@ -147,7 +147,7 @@ def test_punas_endpoint_as_an_openai_server(home: Path, embedded: dict[str, list
 def test_puna_in_front_of_llama_cpps_own_server(
     home: Path, embedded: dict[str, list[Said]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with llama_server() as where:
+    with llama_server(home) as where:
         monkeypatch.setenv("PUNA_UPSTREAM_KEY", where["key"])
         # Its window, its slots and its threads are its own.
         monkeypatch.setattr(f"{__name__}.ONE_ENGINE", {})
