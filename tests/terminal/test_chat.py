@@ -85,13 +85,19 @@ def test_an_arrow_key_is_no_esc_and_what_is_typed_meanwhile_is_on_the_next_line(
         gate.to(1)
         t.until("one")
         t.send("\x1b[A")
-        t.send("next question")
+        t.send("next qqq\x7f\x7fuestion")
         gate.open()
         t.until("one two three")
         t.until("> next question")
         assert "stopped" not in t.seen
         t.send(ENTER)
-        t.until("You said: next question")
+        t.until("You said: next question").ready()
+        gate.to(0)
+        t.line("go")
+        t.until(lambda t: t.seen.count("> go") == 2).read(0.5)
+        t.line("sent ahead")
+        gate.open()
+        t.until("You said: sent ahead").ready()
 
 
 def test_the_terminal_has_its_mode_again_when_the_chat_is_ended_in_mid_answer(tmp_path, gate):

@@ -15,6 +15,7 @@ from puna.errors import InputError, PunaError
 from puna.terminal import commands
 from puna.terminal.desk import Desk, Reached
 from puna.terminal.keeping import Keeper
+from puna.terminal.keys import interrupting
 from puna.terminal.lines import unquoted
 from puna.terminal.plain import Plain
 from puna.terminal.screen import Screen
@@ -23,8 +24,8 @@ from puna.terminal.talk import Talk
 Opened = Callable[[], Awaitable[Spine]]
 """Starts the engine."""
 
-Read = Callable[[str], Awaitable[str | None]]
-"""Reads the next line; takes what it begins with, gives None at the end of input."""
+Read = Callable[[str, bool], Awaitable[str | None]]
+"""Reads the next line; takes what it begins with, and whether that was sent already; gives None at the end of input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ async def _sit(desk: Desk, home: Path) -> None:
     _greet(desk)
     read = _reader(desk, home)
     while not desk.leaving:
-        prefilled, desk.prefilled = desk.prefilled, ""
-        line = await read(prefilled)
+        prefilled, sent = desk.prefilled, desk.sent_ahead
+        desk.prefilled, desk.sent_ahead = "", False
+        line = await read(prefilled, sent)
         if line is None:
             return
         if line.strip():
@@ -98,12 +100,13 @@ async def _heard(desk: Desk, line: str) -> None:
     """A line, whatever comes of it: the chat goes on."""
     work = asyncio.ensure_future(_done(desk, line))
     try:
-        await work
+        with interrupting(work.cancel):
+            await work
     except PunaError as error:
         desk.tell()
         desk.screen.say(f"puna: {error}", "red")
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        if not work.done():
+    except asyncio.CancelledError:
+        if not work.cancelled():
             raise
         desk.screen.say("interrupted", "dim")
 

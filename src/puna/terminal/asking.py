@@ -81,7 +81,8 @@ class Asker:
         try:
             with listening(_stopper(work, answer), shown.resized) as typed:
                 await self._watched(work, answer, shown)
-                answer.typed = typed.text
+                asked = text is None or talk.waits
+                answer.typed = typed.text if asked else text or ""
         except PunaError:
             talk.history = before
             self._keeper.end(talk)

@@ -9,6 +9,7 @@ from puna.errors import PunaError
 from puna.formats import catalog
 from puna.formats.base import Parsed
 from puna.messages import Role
+from puna.playground.records import Record
 from puna.terminal.asking import Answer, Asker
 from puna.terminal.harmless import one_line
 from puna.terminal.keeping import Keeper
@@ -26,7 +27,7 @@ class Reached:
 
 @dataclass(slots=True)
 class Desk:
-    """The state of one chat. prefilled: text that the next line begins with. leaving: whether the chat ends."""
+    """The state of one chat. prefilled: text that the next line begins with; sent_ahead: Enter was typed after it already. leaving: whether the chat ends."""
 
     spine: Spine
     screen: Screen
@@ -36,6 +37,7 @@ class Desk:
     asker: Asker = field(init=False)
     last: Answer | None = None
     prefilled: str = ""
+    sent_ahead: bool = False
     leaving: bool = False
     dropped: int = 0
 
@@ -50,7 +52,8 @@ class Desk:
         """
         answer = await self.asker.ask(self.talk, text)
         self.last = answer
-        self.prefilled = answer.typed
+        self.prefilled = answer.typed.rstrip("\n")
+        self.sent_ahead = answer.typed.endswith("\n") and answer.typed.count("\n") == 1
         self.tell()
         if answer.error is not None:
             kept = "what had come is kept; " if answer.text else ""
@@ -122,6 +125,17 @@ class Desk:
         except PunaError:
             self.talk.history, self.talk.system = history, system
             raise
+
+    @property
+    def tokens(self) -> list[Record]:
+        """Of the newest answer on the path: as it came, or as its session keeps them, without alternatives."""
+        node = self.talk.newest(Role.ASSISTANT)
+        if node is None:
+            return []
+        if self.last is not None and self.last.text == self.talk.history.nodes[node].message.content:
+            return self.last.tokens
+        kept = self.talk.facts.get(node, {}).get("tokens") or []
+        return [{"id": token, "t": text, "lp": logprob, "top": []} for token, text, logprob in kept]
 
     def tell(self) -> None:
         """What the keeper has to say."""

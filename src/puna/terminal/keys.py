@@ -29,6 +29,7 @@ _ESC = b"\x1b"
 _CODES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?")
 """What keys without a character send."""
 
+_BACK = "\x7f\x08"
 _ENDINGS = ("SIGTERM", "SIGHUP")
 
 
@@ -40,9 +41,14 @@ class Typed:
 
     @property
     def text(self) -> str:
-        """Its printable characters and line feeds."""
-        text = self.data.decode("utf-8", "ignore").replace("\r", "\n")
-        return "".join(c for c in text if c.isprintable() or c == "\n")
+        """Its printable characters and line feeds, less what was taken back."""
+        found: list[str] = []
+        for mark in self.data.decode("utf-8", "ignore").replace("\r", "\n"):
+            if mark in _BACK:
+                del found[-1:]
+            elif mark.isprintable() or mark == "\n":
+                found.append(mark)
+        return "".join(found)
 
 
 @contextmanager
@@ -68,7 +74,14 @@ def listening(stop: Callable[[], None], resized: Callable[[], None]) -> Iterator
 
 
 @contextmanager
-def _on_signal(name: str, call: Callable[[], None]) -> Iterator[None]:
+def interrupting(call: Callable[[], object]) -> Iterator[None]:
+    """Call this on Ctrl-C. In a running loop."""
+    with _on_signal("SIGINT", call):
+        yield
+
+
+@contextmanager
+def _on_signal(name: str, call: Callable[[], object]) -> Iterator[None]:
     number = getattr(signal, name, None)
     loop = asyncio.get_running_loop()
     before = None if number is None else signal.getsignal(number)

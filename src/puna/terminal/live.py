@@ -25,27 +25,32 @@ class Live:
         self._size = size
         self._open: list[str] = []
         self._fresh = True
+        self._rows: int | None = None
 
     def draw(self, finished: Sequence[str], still_open: Sequence[str]) -> None:
         """Put finished lines where the open ones began, and the open ones below. Each line fits the width."""
         kept = list(still_open)[-self._most() :]
         lines = [*finished, *kept]
-        same = _same(self._open, lines)
-        if same == len(lines) == len(self._open):
-            self._open = kept
-            return
+        rows, self._rows = self._rows, None
+        same = 0 if rows else _same(self._open, lines)
+        if rows or not same == len(lines) == len(self._open):
+            self._put(lines, same, (rows or len(self._open)) - 1)
+        self._open = kept
+
+    def _put(self, lines: Sequence[str], same: int, down: int) -> None:
+        """Lines in place of the open ones, the first ``same`` of which stay. down: rows from the first open one to the cursor."""
         if not lines:
-            self._write(self._back_to(0))
-            self._open, self._fresh = [], True
-            return
-        if grown := self._grown(lines, same):
+            self._write(_up(down) + "\x1b[J")
+        elif down < len(self._open) and (grown := self._grown(lines, same)):
             self._write(grown)
         elif same == len(self._open):
             self._write(("" if self._fresh else "\r\n") + "\r\n".join(lines[same:]))
         else:
+            # Line by line: tmux takes a screen that is cleared from its corner into the scrollback, and counts a line that is cleared
+            # from its middle as long as it was when it wraps it anew.
             same = min(same, len(lines) - 1)
-            self._write(self._back_to(same) + "\r\n".join(lines[same:]))
-        self._open, self._fresh = kept, False
+            self._write(_up(down - same) + "\r\n".join(f"\x1b[2K{line}" for line in lines[same:]) + "\x1b[J")
+        self._fresh = not lines
 
     def end(self) -> None:
         """The cursor goes to a line of its own; what is there stays."""
@@ -54,12 +59,11 @@ class Live:
         self._open, self._fresh = [], True
 
     def resized(self) -> None:
-        """The width is another: the open lines go, to be drawn anew. A terminal has wrapped those that became too long."""
+        """The width is another: the open lines are to be drawn anew, in place of what the terminal has made of them by wrapping."""
         if self._open:
             columns, rows = self._size()
             taken = sum(max(1, -(-_width(line) // max(1, columns))) for line in self._open)
-            self._write(_up(min(taken, rows) - 1) + "\x1b[J")
-            self._open, self._fresh = [], True
+            self._rows = min(taken, rows)
 
     def _most(self) -> int:
         return max(1, self._size()[1] - 1)
@@ -70,10 +74,6 @@ class Live:
         if same == last >= 0 and len(lines) > last and lines[last].startswith(self._open[last]):
             return lines[last][len(self._open[last]) :] + "".join(f"\r\n{line}" for line in lines[last + 1 :])
         return None
-
-    def _back_to(self, line: int) -> str:
-        """The cursor at the beginning of an open line, with nothing from there on."""
-        return _up(len(self._open) - 1 - line) + "\x1b[J" if self._open else ""
 
 
 def _same(before: Sequence[str], after: Sequence[str]) -> int:

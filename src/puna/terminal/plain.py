@@ -23,7 +23,7 @@ class Plain:
         self._ended = False
         self._joining = Joining()
 
-    async def read(self, _: str) -> str | None:
+    async def read(self, _: str, __: bool) -> str | None:
         """The next message; None at the end of input."""
         if sys.stdin.isatty():
             print("> ", end="", file=sys.stderr, flush=True)  # noqa: T201  # a plain terminal's prompt

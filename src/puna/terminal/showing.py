@@ -55,19 +55,21 @@ async def budget(desk: Desk, text: str) -> None:
 
 async def tokens(desk: Desk, text: str) -> None:
     """How sure the model was of each token of its last answer, or what else could have stood in one's place."""
-    known = [record for record in (desk.last.tokens if desk.last else []) if record["lp"] is not None]
-    if desk.last is None or not desk.last.tokens:
-        raise InputError("there is no answer of this sitting yet whose tokens could be shown; ask, or /regenerate")
-    if not known:
+    made = desk.tokens
+    if not made:
+        raise InputError("there is no answer whose tokens could be shown; ask, or /regenerate")
+    if all(record["lp"] is None for record in made):
         raise InputError(f"{desk.spine.info.build} does not tell how likely its tokens are")
     if not text:
-        desk.screen.show(tokens_view(desk.last.tokens, colour=desk.screen.colour))
+        desk.screen.show(tokens_view(made, colour=desk.screen.colour))
         return
     number = int(text) if re.fullmatch(r"\d{1,9}", text) else 0
-    if not 1 <= number <= len(desk.last.tokens):
-        raise InputError(f"/tokens takes a token's number, 1 to {len(desk.last.tokens)}, not {text[:40]!r}")
-    record = desk.last.tokens[number - 1]
-    before = "".join(str(other["t"]) for other in desk.last.tokens[: number - 1])
+    if not 1 <= number <= len(made):
+        raise InputError(f"/tokens takes a token's number, 1 to {len(made)}, not {text[:40]!r}")
+    record = made[number - 1]
+    if not record["top"]:
+        raise InputError("a session keeps no alternatives of its tokens; /regenerate asks for them again")
+    before = "".join(str(other["t"]) for other in made[: number - 1])
     desk.screen.show(alternatives_view(number, record, await _named(desk, record["top"]), before))
 
 

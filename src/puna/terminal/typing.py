@@ -82,15 +82,18 @@ class Typing:
             complete_while_typing=Condition(_begins_with_slash), prompt_continuation=_continued, style=_STYLE, reserve_space_for_menu=6,
         )  # fmt: skip
 
-    async def read(self, prefilled: str) -> str | None:
+    async def read(self, prefilled: str, sent: bool) -> str | None:
         """The next line, or several; None at the end of input. Ctrl-C takes away what stands on the line."""
         while True:
             try:
                 return await self._session.prompt_async(
-                    [("class:prompt", "> ")], default=prefilled, bottom_toolbar=self._toolbar
+                    [("class:prompt", "> ")],
+                    default=prefilled,
+                    accept_default=sent and bool(prefilled.strip()),
+                    bottom_toolbar=self._toolbar,
                 )
             except KeyboardInterrupt:
-                prefilled = ""
+                prefilled, sent = "", False
             except EOFError:
                 return None
 
