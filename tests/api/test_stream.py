@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import puna
 from puna.engines.scripted import Scripted
 from puna.errors import EngineError, InputError
-from puna.generation import Finish
+from puna.generation import NO_EXTRAS, Delta, Finish
 
 from .talks import Gate, contents, gated, on, receipt_of, seen
 
@@ -165,6 +165,26 @@ def test_a_stream_in_a_circle_is_stopped_by_the_collector():
         assert contents(chat) == ["hi", "one"]
         gate.let(9)
         assert chat.send("and?").text == "one two three four"  # the slot is free again
+
+
+def test_the_next_turn_waits_until_the_engine_is_done_with_the_one_that_was_left():
+    class Slow(Scripted):
+        """Takes its time to let go of its one slot, beside which nobody may wait."""
+
+        async def stream(self, prompt, sampling, extras=NO_EXTRAS):
+            async with self.slots.slot():
+                try:
+                    yield Delta("one")
+                    await asyncio.sleep(60)
+                finally:
+                    await asyncio.sleep(0.02)
+
+    with on(Slow(slots=1, queue=0)) as chat:
+        for text in ("a", "b", "c"):
+            for piece in chat.stream(text):
+                assert piece == "one"
+                break
+        assert contents(chat) == ["a", "one", "b", "one", "c", "one"]
 
 
 def test_leaving_with_stops_the_turn():
@@ -452,7 +472,11 @@ async def opened():
 
 chat = puna.Chat(engine="scripted")
 chat._chat._opening._opened = opened
-for how in (lambda: [print(piece, flush=True) for piece in chat.stream("a b c")], lambda: chat.send("a b c")):
+def read():
+    for piece in chat.stream("a b c"):
+        print(piece, flush=True)
+
+for how in (read, lambda: chat.send("a b c")):
     try:
         print("go", flush=True)
         how()

@@ -171,9 +171,13 @@ class Stream:
 
     def __iter__(self) -> Iterator[str]:
         n = 0
-        while (piece := self._piece(n)) is not None:
-            yield piece
-            n += 1
+        try:
+            while (piece := self._piece(n)) is not None:
+                yield piece
+                n += 1
+        except KeyboardInterrupt:
+            self._stream.recording.stop()  # a notebook keeps the traceback, and by it this reader and its stream
+            raise
 
     def __next__(self) -> str:
         piece = self._piece(self._read)
@@ -224,8 +228,8 @@ class Stream:
         self.stop()
 
     def _piece(self, n: int) -> str | None:
-        self.start()
         try:
+            self.start()
             return self._stream.recording.wait(n)
         except KeyboardInterrupt:
             self._stream.recording.stop()
