@@ -14,7 +14,9 @@ from typing import Literal
 from puna.chat import Spine
 from puna.engines.address import DEFAULT_ENDPOINT, Address, checked, keyed
 from puna.engines.base import Engine, EngineInfo, Speaks, innermost
-from puna.errors import InputError, ModelFileError
+from puna.engines.machine import cores, free_memory
+from puna.engines.plan import Plan, check_cache
+from puna.errors import InputError
 from puna.formats import catalog as formats
 from puna.formats.base import Writer
 from puna.formats.counting import PromptCounter
@@ -31,7 +33,7 @@ from puna.tokens.base import Tokenizer, is_turn_token
 from puna.tokens.cache import Cached
 
 __all__ = ["DEFAULT_CONTEXT", "OPTIONS", "Address", "Model", "Settings", "counter_of", "engine_of", "find_model", "format_of", "home", "in_format",
-           "model_file", "open_address", "open_spine", "own_format", "settings", "spine_of", "today",
+           "model_file", "open_address", "open_spine", "own_format", "plan_of", "settings", "spine_of", "today",
            "upstream_of"]  # fmt: skip
 
 
@@ -53,15 +55,41 @@ def find_model(wanted: Settings, progress: Report = _silent) -> Model | None:
     """The model that the settings name, pulled when it is missing; None where the engine needs none. Blocks.
 
     Raises:
-        InputError: an unknown name, a bad file, a context larger than the model's, too little memory.
+        InputError: an unknown name, a bad file, a context larger than the model's, too little memory, a KV cache that the model or
+            llama.cpp does not allow.
     """
     if wanted.engine != "llamacpp":
         return None
     found = resolve(wanted.model)
     path = _path_of(found, wanted.home, progress)
     facts = read(path)
-    _check_memory(facts, _context(wanted, facts) * wanted.slots)
-    return Model(found.name, path, facts, found.format) if isinstance(found, Entry) else Model(path.stem, path, facts)
+    model = Model(found.name, path, facts, found.format) if isinstance(found, Entry) else Model(path.stem, path, facts)
+    check_cache(facts, wanted.cache_type, wanted.flash_attention)
+    plan = plan_of(wanted, model)
+    if not wanted.gpu_layers:  # a GPU's memory is not known here
+        plan.check_fits(free_memory())
+    return model
+
+
+def plan_of(wanted: Settings, model: Model) -> Plan:
+    """What loading the model will take of this machine.
+
+    Raises:
+        InputError: a context larger than the model's.
+    """
+    found = cores()
+    return Plan(
+        name=model.name,
+        context=_context(wanted, model.facts),
+        slots=wanted.slots,
+        weights=model.facts.file_size,
+        per_token=model.facts.kv_cache_bytes(1),
+        cores=found,
+        threads=wanted.threads or max(1, found.usable // 2),
+        batch_threads=wanted.batch_threads or found.usable,
+        cache_type=wanted.cache_type,
+        prompt_cache=wanted.prompt_cache,
+    )
 
 
 def model_file(wanted: Settings, progress: Report = _silent) -> Path:
@@ -274,20 +302,24 @@ def _llamacpp(wanted: Settings, model: Model, tell: Callable[[str], None]) -> En
 
     # Community models ship turn tokens of this type. Other user-defined tokens, such as runs of spaces, are ordinary text.
     matched = {text: number for text, number in model.facts.user_defined.items() if is_turn_token(text)}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    plan = plan_of(wanted, model)
     chosen = LlamaCppSettings(
         path=model.path,
         name=model.name,
-        context=_context(wanted, model.facts),
-        slots=wanted.slots,
-        threads=wanted.threads or max(1, cores // 2),
-        batch_threads=wanted.batch_threads or cores,
+        context=plan.context,
+        slots=plan.slots,
+        threads=plan.threads,
+        batch_threads=plan.batch_threads,
         log=_log_file(wanted.home),
         control={**model.facts.control, **matched},
         matched=frozenset(matched),
         bos=model.facts.bos if model.facts.add_bos else None,
         queue=wanted.queue,
         cache_reuse=wanted.cache_reuse,
+        prompt_cache=wanted.prompt_cache,
+        flash_attention=wanted.flash_attention,
+        cache_type=wanted.cache_type,
+        gpu_layers=wanted.gpu_layers,
     )
     return LlamaCpp(chosen, tell=tell)
 
@@ -343,20 +375,6 @@ def _context(wanted: Settings, facts: Gguf) -> int:
             f"not {wanted.context}"
         )
     return wanted.context or min(DEFAULT_CONTEXT, trained)
-
-
-def _check_memory(facts: Gguf, tokens: int) -> None:
-    """Refuse a load that cannot fit: llama.cpp would be killed, or would take the machine down swapping."""
-    import psutil  # noqa: PLC0415
-
-    needed = facts.file_size + facts.kv_cache_bytes(tokens)
-    available = psutil.virtual_memory().available
-    if needed > available:
-        raise ModelFileError(
-            f"{facts.name or 'the model'} needs {needed / 2**30:.1f} GiB ({facts.file_size / 2**30:.1f} for the weights, "
-            f"{facts.kv_cache_bytes(tokens) / 2**30:.1f} for a window of {tokens} tokens in all), but "
-            f"{available / 2**30:.1f} GiB are free; choose fewer --slots, a smaller --context or a smaller model"
-        )
 
 
 def today() -> date:

@@ -94,6 +94,8 @@ class Guards:
 def put_together(wanted: config.Settings, model: config.Model | None, guards: Guards, log: Log, note: Log) -> Endpoint:
     """An endpoint with its page. log: gets a line per request."""
     late = Late(_expected(wanted, model))
+    if model is not None:
+        note(f"{model.name}: {config.plan_of(wanted, model).told}")
     engine = config.engine_of(wanted, model, note)
     app = create_app(late, wanted.name, _setup(wanted, guards, engine, log))
     add_to(app, late, wanted.home / "sessions")

@@ -68,7 +68,7 @@ OPTIONS = (
     Option("batch_threads", int, None, "threads for prefill and for several streams (default: all physical cores)"),
     Option("cache_reuse", int, 0, "keep chunks of at least so many tokens when the front of a prompt changes; less work, but "
            "answers are no longer those of a fresh prefill; 0 is off"),
-    Option("prompt_cache", int, 0, "MiB of memory in which prompts are kept that have left their slot, for their next turn; 0 is off"),
+    Option("prompt_cache", int, 256, "MiB of memory in which prompts are kept that have left their slot, for their next turn; 0 is off"),
     Option("flash_attention", str, "auto", "flash attention: where llama.cpp finds it fit, always or never", ("auto", "on", "off")),
     Option("cache_type", str, "f16", "numbers of the KV cache; q8_0 and q4_0 take a half and a quarter of the memory, and change answers",
            ("f16", "q8_0", "q4_0")),
@@ -112,7 +112,7 @@ class Settings:
     threads: int | None = None
     batch_threads: int | None = None
     cache_reuse: int = 0
-    prompt_cache: int = 0
+    prompt_cache: int = 256
     flash_attention: Literal["auto", "on", "off"] = "auto"
     cache_type: Literal["f16", "q8_0", "q4_0"] = "f16"
     gpu_layers: int | None = None

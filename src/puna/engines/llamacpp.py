@@ -38,7 +38,7 @@ WORKER = "puna.engines.worker"
 
 EXACT_SLOTS = 64
 """From so many slots on a batch is so large that what else is in it changes the last digits (``worker.parameters``). So does a second
-thread for one stream: flash attention then splits long prompts between them."""
+thread for one stream, where there is flash attention: that then splits long prompts between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class LlamaCppSettings:
     control: the model's control tokens by text. matched: those of them that llama.cpp finds in any text, whether or not
     special tokens are asked for (GGUF's type "user defined"). bos: text of the token that the vocabulary puts first, if
     any. queue: requests that may wait for a slot. cache_reuse: least tokens of a chunk that is kept when what stood before it
-    has gone; 0 keeps none.
+    has gone; 0 keeps none. prompt_cache: MiB for what slots lose to other prompts. flash_attention: auto, on or off. cache_type: f16, q8_0
+    or q4_0. gpu_layers: None for as many as fit.
     """
 
     path: Path
@@ -63,6 +64,27 @@ class LlamaCppSettings:
     bos: str | None = None
     queue: int = 256
     cache_reuse: int = 0
+    prompt_cache: int = 0
+    flash_attention: str = "auto"
+    cache_type: str = "f16"
+    gpu_layers: int | None = None
+
+    @property
+    def words(self) -> str:
+        """Of a build, and so of every receipt: what changes answers, where it is not the default.
+
+        A moved cache also changes the answers of later prompts that hit it. prompt_cache is none of them: what comes back from it is what
+        was there, bit for bit.
+        """
+        defaults = {"cache_reuse": 0, "flash_attention": "auto", "cache_type": "f16", "gpu_layers": None}
+        told = {name: getattr(self, name) for name in defaults}
+        return "".join(f" {name}={value}" for name, value in told.items() if value != defaults[name])
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether, on processors, an answer is the same whatever else runs and is cached."""
+        alike = self.threads == 1 or self.flash_attention == "off"
+        return alike and self.cache_reuse == 0 and self.slots < EXACT_SLOTS
 
 
 class LlamaCpp:
@@ -78,6 +100,7 @@ class LlamaCpp:
         self._watch = Watch(self._load, tell)
         self._file: tuple[int, int] | None = None
         self._build = ""
+        self._gpu = ""
         self._contents = Contents(settings.slots)
 
     @property
@@ -133,10 +156,9 @@ class LlamaCpp:
         """Load the model; about half a second for the default one. Cancelled, it kills the process and returns."""
         await self._watch.start()
         wanted = self.settings
-        # In the build, and so in every receipt: a moved cache also changes the answers of later prompts that hit it.
-        build = self._build + (f" cache_reuse={wanted.cache_reuse}" if wanted.cache_reuse else "")
+        build = self._build + wanted.words + (f" gpu={self._gpu}" if self._gpu else "")
+        reproducible = None if self._gpu else wanted.reproducible
         control = frozenset(wanted.control)
-        reproducible = wanted.cache_reuse == 0 and wanted.slots < EXACT_SLOTS and wanted.threads == 1
         return EngineInfo(wanted.name, build, wanted.context, wanted.slots, control, wanted.bos, reproducible)
 
     async def close(self) -> None:
@@ -225,6 +247,10 @@ class LlamaCpp:
             "slots": wanted.slots,
             "threads": wanted.threads,
             "batch_threads": wanted.batch_threads,
+            "prompt_cache": wanted.prompt_cache,
+            "flash_attention": wanted.flash_attention,
+            "cache_type": wanted.cache_type,
+            "gpu_layers": wanted.gpu_layers,
             "key": key,
             "folder": str(folder),
         }
@@ -233,7 +259,7 @@ class LlamaCpp:
         except BaseException:
             remove(folder)
             raise
-        self._build = report["build"]
+        self._build, self._gpu = report["build"], report["gpu"]
         self._contents = Contents(wanted.slots)
         return Served(worker, client(report["address"], key), report["address"], folder, self._contents)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import httpx
 
 from puna.engines.remote import client, lost
@@ -41,11 +38,14 @@ async def owner(url: str, key: str | None) -> str | None:
 
 def _owner(url: str, answer: httpx.Response) -> str:
     try:
-        entries: list[Mapping[str, Any]] = answer.json()["data"]
-        owners = {str(entry.get("owned_by") or "") for entry in entries}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        media = answer.headers.get("content-type", "no media type")
-        raise EndpointError(
-            f"{url}/v1/models must list models as the OpenAI API does, but answered with {media}; is it such a server, or a web page?"
-        ) from None
-    return owners.pop() if len(owners) == 1 else ""
+        said = answer.json()
+    except ValueError:
+        said = None
+    match said:
+        case {"data": [*entries]} if all(isinstance(entry, dict) for entry in entries):
+            owners = {str(entry.get("owned_by") or "") for entry in entries}
+            return owners.pop() if len(owners) == 1 else ""
+    media = answer.headers.get("content-type", "no media type")
+    raise EndpointError(
+        f"{url}/v1/models must list models as the OpenAI API does, but answered with {media}; is it such a server, or a web page?"
+    )

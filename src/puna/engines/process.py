@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from puna.errors import EngineError, ModelFileError
+from puna.errors import EngineError, InputError, ModelFileError
 
 SPIN_COUNT = "1000"
 """How long an OpenMP thread spins at a barrier before it sleeps (GOMP_SPINCOUNT), unless the user says otherwise.
@@ -54,7 +54,7 @@ class WorkerProcess:
         """Start it and wait for its report. Cancelled, it kills the process and returns when that has ended.
 
         Raises:
-            ModelFileError: it reported an error. EngineError: it ended, or said nothing in time.
+            ModelFileError: it reported an error. InputError: it refused its settings. EngineError: it ended, or said nothing in time.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
@@ -98,6 +98,8 @@ class WorkerProcess:
 
     def _report_of(self, line: bytes) -> dict[str, str]:
         report: dict[str, str] = json.loads(line)
+        if "refused" in report:
+            raise InputError(report["refused"])
         if "error" in report:
             raise ModelFileError(self._told(f"the engine cannot load the model ({report['error'].rstrip('.')})"))
         return report

@@ -1,8 +1,8 @@
 """The child process that holds llama.cpp. Knows its settings and nothing of prompts; ends when its stdin does.
 
 A process of its own, because llama.cpp may abort: n_batch 0, a GGUF that lies, memory that runs out would take the
-endpoint with them. Protocol: one JSON line of settings on stdin; one JSON line on stdout, ``{"address", "build"}`` or
-``{"error"}``; then llama.cpp's own HTTP server on loopback until stdin closes, also when the parent is killed.
+endpoint with them. Protocol: one JSON line of settings on stdin; one JSON line on stdout, ``{"address", "build", "gpu"}``,
+``{"error"}`` or ``{"refused"}``; then llama.cpp's own HTTP server on loopback until stdin closes, also when the parent is killed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ os.environ["GGML_NO_BACKTRACE"] = "1"
 
 
 LARGEST_BATCH = 63
+
+_FLASH_ATTENTION = {
+    "auto": "LLAMA_FLASH_ATTN_TYPE_AUTO",
+    "on": "LLAMA_FLASH_ATTN_TYPE_ENABLED",
+    "off": "LLAMA_FLASH_ATTN_TYPE_DISABLED",
+}
 
 
 def parameters(settings: dict[str, Any]) -> Any:
@@ -40,7 +46,13 @@ def parameters(settings: dict[str, Any]) -> Any:
     # One stream is bound by memory, not by cores; batches and prefill gain from all of them.
     params.cpuparams.n_threads = settings["threads"]
     params.cpuparams_batch.n_threads = settings["batch_threads"]
-    params.cache_ram_mib = 0  # default 8192: a host-side prompt cache that grows to 8 GiB
+    params.cache_ram_mib = settings["prompt_cache"]  # what a slot loses is kept there; default 8192: it grows to 8 GiB
+    params.flash_attn_type = getattr(xllamacpp.llama_flash_attn_type, _FLASH_ATTENTION[settings["flash_attention"]])
+    params.cache_type_k = params.cache_type_v = getattr(
+        xllamacpp.ggml_type, f"GGML_TYPE_{settings['cache_type'].upper()}"
+    )
+    if settings["gpu_layers"] is not None:
+        params.n_gpu_layers = settings["gpu_layers"]
     params.verbosity = 1  # errors only, on stderr: the one place where the cause of a failed load is told
     params.endpoint_slots = True
     params.prefill_assistant = False
@@ -50,6 +62,23 @@ def parameters(settings: dict[str, Any]) -> Any:
     params.port = 0
     params.api_keys = [settings["key"]]  # its HTTP server always listens, and allows any origin
     return params
+
+
+def gpus() -> list[str]:
+    """The GPUs that llama.cpp can use: none, where it was built for processors alone."""
+    import xllamacpp  # noqa: PLC0415
+
+    return [device["name"] for device in xllamacpp.get_device_info() if device["type"].name.endswith("GPU")]
+
+
+def refusal(settings: dict[str, Any], found: list[str]) -> str | None:
+    """What llama.cpp would pass over in silence."""
+    if not settings["gpu_layers"] or found:
+        return None
+    return (
+        f"--gpu-layers {settings['gpu_layers']} needs a llama.cpp that was built for a GPU, and a GPU, but the installed xllamacpp finds "
+        "none: leave it out, or install a wheel of xllamacpp for CUDA, ROCm, Vulkan or Metal (its page names their index)"
+    )
 
 
 def main() -> None:
@@ -66,8 +95,13 @@ def main() -> None:
     try:
         import xllamacpp  # noqa: PLC0415
 
+        found = gpus()
+        if refused := refusal(settings, found):
+            tell(refused=refused)
+            os._exit(1)
         server = xllamacpp.Server(parameters(settings))
-        tell(address=server.listening_address, build=f"xllamacpp-{xllamacpp.__version__}")
+        build = f"xllamacpp-{xllamacpp.__version__}"
+        tell(address=server.listening_address, build=build, gpu="" if settings["gpu_layers"] == 0 else ",".join(found))
     except Exception as error:  # noqa: BLE001  # whatever it is, the parent has to hear of it
         try:
             tell(error=str(error))
