@@ -1,6 +1,8 @@
 """What servers are found to be and to offer, and that no message forges a turn there; those that are not installed, from recorded facts."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from puna.chat import Spine
 from puna.dialog.budget import Budget
+from puna.engines import openai_servers as servers
 from puna.engines.base import Speaks
 from puna.engines.openai import OpenAI
 from puna.engines.openai_tokens import ONE, SEVERAL, ServerVocabulary
@@ -349,3 +352,15 @@ def test_a_server_of_ids_whose_question_of_one_token_fails_gets_messages():
         return spine.engine.template, spine.info.speaks, spine.info.found["token_ids"]
 
     assert at({**recorded.vllm(), COMPLETIONS: refusing}, work) == (None, Speaks.MESSAGES, False)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "openai-servers.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_servers_has_each_with_what_it_passes_over():
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if line.startswith("| ")]
+    told = {row[0]: (row[1].split(" ")[0], re.findall("`(.*?)`", row[-1])) for row in rows if len(row) == 11}
+    assert told.pop("server")
+    known = {server.name: list(server.ignores) for server in (*servers.SERVERS, servers.UNKNOWN)}
+    assert {name: gone for name, (_, gone) in told.items()} == known
+    assert {name for name, (how, _) in told.items() if how == "tried"} == {"puna", "llama.cpp", "cyllama"}
