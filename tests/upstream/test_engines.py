@@ -16,7 +16,7 @@ import pytest
 from puna import config
 from puna.cli.scenarios import SCENARIOS
 
-from .serving import CHAT, ENDPOINT, STREAMED, WHOLE, Front, in_front_of, puna
+from .serving import CHAT, ENDPOINT, STREAMED, WAIT, WHOLE, Front, client_of, in_front_of, puna
 
 GREEDY = {"temperature": 0, "top_p": 1, "top_k": 0, "seed": 1}
 PROMPTS = [scenario.calls[0].prompt for scenario in SCENARIOS[:8]]
@@ -112,6 +112,27 @@ def test_in_front_of_llama_cpp_a_prompt_goes_by_its_token_ids(model_home: Any) -
             body = {"messages": HELLO, "params": {"max_tokens": 20}}
             drawn = [(await one.http.post("/api/anatomy", json=body)).json() for one in (direct, front)]
             assert drawn[0] == drawn[1]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.model
+def test_a_client_that_leaves_frees_the_slot_of_llama_cpp(model_home: Any) -> None:
+    async def scenario() -> None:
+        async with llama_cpp() as (url, key), in_front_of(url, upstream_key=key) as front, client_of(url) as behind:
+
+            async def busy() -> int:
+                slots = (await behind.get("/slots", headers={"Authorization": f"Bearer {key}"})).json()
+                return sum(slot["is_processing"] for slot in slots)
+
+            body = {"prompt": "Once upon a time", "max_tokens_to_sample": 1900, "temperature": 1, "seed": 2}
+            async with front.http.stream("POST", STREAMED, json=body) as answer:
+                await anext(answer.aiter_raw())
+                assert await busy() == 1
+            async with asyncio.timeout(WAIT):  # the whole answer would take longer
+                while await busy():
+                    await asyncio.sleep(0.01)
+                await front.service.quiet.wait()
 
     asyncio.run(scenario())
 
