@@ -15,6 +15,9 @@ from puna.engines.strangers import retry_after, stranger
 from puna.errors import EndpointError, RefusedError
 from puna.wire import eventstream, failures, strictjson
 
+ACCEPT = "if you accept that licence, name the dialect 'jumpstart', which says so with every request"
+"""What to do about a licence: nobody else may accept it."""
+
 _CREDENTIALS = "see docs/sagemaker.md on credentials"
 
 _MENDS: Mapping[str, str] = {
@@ -81,7 +84,7 @@ def _model_error(url: str, endpoint: str, value: Mapping[str, Any], said: str, a
         )
     mend = ""
     if "accept_eula" in said:
-        mend = "; if you accept that licence, name the dialect 'jumpstart', which says so with every request"
+        mend = f"; {ACCEPT}"
     return ContainerRefusedError(
         f"the container of endpoint {endpoint!r} at {url} refused the prompt ({status}): {said}{mend}{log}",
         status,

@@ -23,6 +23,9 @@ __all__ = ["RECEIPT", "Remote", "checked", "client", "lost", "with_receipt"]
 RECEIPT = "x-puna-receipt"
 """The header in which an endpoint of puna's says where the receipt is."""
 
+IDLE_SECONDS = 2.0
+"""For which a connection is kept without a request."""
+
 REACH_SECONDS = 1.5
 """Longest wait for the question whether a server is there at all."""
 
@@ -137,13 +140,16 @@ def client(
     """Connections to an address. A proxy of the environment is for addresses beyond this machine.
 
     verify: checks certificates; by default against the usual authorities, or those of SSL_CERT_FILE.
+
+    Raises:
+        InputError: these cannot be read.
     """
     loopback = httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
     # Of bytes; how long an answer may take piece by piece is for ``timeouts.limited`` to say, which is never longer.
     timeout = httpx.Timeout(max(timeouts.first, timeouts.between), connect=timeouts.connect)
-    limits = httpx.Limits(
-        max_connections=None, max_keepalive_connections=20
-    )  # how many at a time is the caller's affair
+    # How many at a time is the caller's affair. uvicorn and llama.cpp's server close what was idle for 5 s: a connection that they are
+    # closing must not be used again.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=IDLE_SECONDS)
     return httpx.AsyncClient(
         base_url=url,
         timeout=timeout,
@@ -151,8 +157,19 @@ def client(
         headers=headers,
         limits=limits,
         auth=auth,
-        verify=verify or httpx.create_ssl_context(),
+        verify=verify or _usual(url),
     )
+
+
+def _usual(url: str) -> ssl.SSLContext:
+    if url.startswith("http://"):  # reading the authorities takes 20 ms
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise InputError(
+            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read ({error}); name others, or none"
+        ) from error
 
 
 async def with_receipt(http: httpx.AsyncClient, answer: httpx.Response, end: End) -> End:

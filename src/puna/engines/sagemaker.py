@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 
 from puna.engines.aws import Signer
-from puna.engines.aws_refusals import broken, refusal
+from puna.engines.aws_refusals import ACCEPT, broken, refusal
 from puna.engines.base import Counting, EngineInfo, Event, Speaks
 from puna.engines.detecting import Detected, detect
 from puna.engines.openai_found import Asking, Found
@@ -154,8 +154,9 @@ class SageMaker(Remote):
     async def _detected(self, puna: Mapping[str, Any]) -> Detected:
         if self._wanted != AUTO:
             return Detected(DIALECTS[self._wanted])
-        if puna and puna["dialect"] != "jumpstart":  # whose licence is the user's to accept
-            # It takes all of them where none is set; chat tells most.
+        if puna.get("dialect") == "jumpstart":
+            raise InputError(f"endpoint {self.endpoint!r} at {self.url} demands that a licence be accepted; {ACCEPT}")
+        if puna:  # it takes all of them where none is set; chat tells most
             return Detected(DIALECTS.get(str(puna["dialect"]), DIALECTS["chat"]))
         return await detect(self._one_token, f"endpoint {self.endpoint!r} at {self.url}")
 

@@ -49,7 +49,12 @@ def lost(url: str, error: httpx.HTTPError, kind: type[EndpointError], timeouts: 
         return kind(f"{url} broke the answer off ({said}); ask again")
     if isinstance(error, httpx.RemoteProtocolError) and "illegal status line" in said:
         return EndpointError(f"{url} answered, but not by HTTP; is the port right, and should it be https://?")
-    return kind(f"{url} does not answer ({said}); is it up?")
+    wrong = (
+        ", and is it http:// that it speaks"
+        if isinstance(error, httpx.RemoteProtocolError) and url.startswith("http:")
+        else ""
+    )
+    return kind(f"{url} does not answer ({said}); is it up{wrong}?")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -58,16 +58,16 @@ class Decoder:
             del self._buffer[: end + 1]
             self._searched = 0
             self._line += 1
-            self._check(line)
+            self._check(line, self._line)
             if line.strip():
                 yield self._value(line)
         self._searched = len(self._buffer)
-        self._check(self._buffer)
+        self._check(self._buffer, self._line + 1)
 
-    def _check(self, line: bytes | bytearray) -> None:
+    def _check(self, line: bytes | bytearray, number: int) -> None:
         if len(line) > self._limit:
             raise EndpointError(
-                f"a JSON line may have {self._limit} bytes, but line {self._line} of the stream is longer; it begins "
+                f"a JSON line may have {self._limit} bytes, but line {number} of the stream is longer; it begins "
                 f"{strictjson.shown(bytes(line[:400]))}"
             )
 

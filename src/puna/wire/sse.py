@@ -19,7 +19,7 @@ from puna.wire import strictjson
 MAX_EVENT = 2**22
 """Bytes of one event; a token with 20 alternatives has about 3000."""
 
-_LINE = re.compile(rb"\r\n|\n|\r(?!\Z)")
+_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 """A CR at the end of what has come may be the first half of CR LF."""
 
 
@@ -28,7 +28,8 @@ class Decoder:
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._searched = 0
         self._data: list[bytes] = []
         self.done = False
 
@@ -38,9 +39,13 @@ class Decoder:
         Raises:
             EndpointError: an event is not JSON or is too long.
         """
-        *lines, self._buffer = _LINE.split(self._buffer + data)
-        for line in lines:
-            yield from self._line(line)
+        self._buffer += data
+        start = 0
+        while (end := _END.search(self._buffer, max(start, self._searched))) is not None:
+            yield from self._line(bytes(self._buffer[start : end.start()]))
+            start = end.end()
+        del self._buffer[:start]
+        self._searched = max(0, len(self._buffer) - 1)  # the last byte may be a CR
         if len(self._buffer) + sum(map(len, self._data)) > self._limit:
             raise EndpointError(
                 f"an event of the stream is longer than {self._limit} bytes; is that a stream of an answer?"
