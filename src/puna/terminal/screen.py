@@ -143,8 +143,7 @@ class Laid(Shown):
 
     def waiting(self, text: str) -> None:
         """A line that goes when the answer comes."""
-        width = self._width()
-        self._live.draw([], [self._screen.console.render_str(text[:width], style="dim").plain])
+        self._live.draw([], [text[: self._width()]])
 
     def resized(self) -> None:
         """All that may be drawn again, by the new width."""
