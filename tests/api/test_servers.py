@@ -32,8 +32,9 @@ def test_a_conversation_with_an_endpoint_of_punas(served, path):
         assert contents(chat)[1] == "Who?"
 
 
-def test_the_endpoint_tells_the_prompt_and_the_budget(served):
-    with puna.Chat(url=f"{served.url}/v1", system="Be kind.", sampling={"max_tokens": 6}) as chat:
+@pytest.mark.parametrize("path", ["", "/v1"])
+def test_the_endpoint_tells_the_prompt_and_the_budget(served, path):
+    with puna.Chat(url=served.url + path, system="Be kind.", sampling={"max_tokens": 6}) as chat:
         messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Where?"}]
         told = chat.prompt_for("Where?")
         assert told.text == puna.render(messages, "chatml").text
