@@ -49,6 +49,8 @@ def test_without_a_url_the_same_names_are_settings():
         ({"endpoint": "a"}, "endpoint: of a server, and none is named"),
         ({"key": "k", "engine": "scripted"}, "key: of a server"),
         ({"api": "openai"}, "api: of a server"),
+        ({"dialect": "tgi"}, "dialect: of a server"),
+        ({"url": "http://h", "file": "puna.toml"}, "file: settings of a local model"),
         ({"url": 5}, "url must be text"),
         ({"url": "http://h", "model": 5}, "model must be text"),
         ({"contxt": 5}, "Did you mean 'context'"),

@@ -80,10 +80,11 @@ class AsyncChat:
             raise InputError(unknown("policy", policy, POLICIES))
         given = {"model": model, "format": format, "context": context, **settings}
         if url is None:
-            server = {"endpoint": endpoint, "key": key, "timeouts": timeouts, "api": None if api == "auto" else api}
+            server = {"endpoint": endpoint, "key": key, "timeouts": timeouts}
+            server |= {name: value for name, value in (("api", api), ("dialect", dialect)) if value != "auto"}
             where: Address | Settings = local(given, server, file)
         else:
-            check_server(url, endpoint, model, settings)
+            check_server(url, endpoint, model, settings if file is None else {"file": file, **settings})
             name = model if endpoint is None else endpoint
             where = Address(url, api, name, key, format, dialect, context, timeouts or Timeouts(), retries)
             checked(where, {}, "url")
