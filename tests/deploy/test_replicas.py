@@ -43,10 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Iterat
     environ = {
         "PUNA_HOME": str(home), "PUNA_SLOTS": str(SLOTS), "PUNA_CONTEXT": "1024", "PUNA_QUEUE": "2", "PUNA_PORT": "0",
     }  # fmt: skip
-    command = [
-        "-c",
-        "import sys; from puna import config, deploy; sys.exit(deploy.run(config.settings({'replicas': 2})))",
-    ]
+    command = ["-m", "puna.cli", "serve", "--replicas", "2"]
     with cluster(command, environ, address) as found:
         yield found
 

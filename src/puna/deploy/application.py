@@ -25,6 +25,9 @@ DEPLOYMENT = "Endpoint"
 ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
 """Ray's own: one key, one replica, and the next on the ring where that one has all it may, or is gone."""
 
+UPSTREAM_PLACES = 256
+"""Requests that a replica passes on at a time."""
+
 _ANY = 1000
 """Replicas that are tried after the one of the key, so all: an answer from a cold cache is better than a wait."""
 
@@ -100,10 +103,9 @@ def application(wanted: config.Settings, scale: Scale) -> Any:
     deployment = serve.deployment(
         serve.ingress()(Replica),
         name=DEPLOYMENT,
-        # As many as are worked on, and as many again, which wait where their beginning is cached. More go elsewhere.
-        max_ongoing_requests=2 * wanted.slots,
+        max_ongoing_requests=places(wanted),
         # A request counts here while it is routed, too.
-        max_queued_requests=wanted.queue + 2 * wanted.slots,
+        max_queued_requests=wanted.queue + places(wanted),
         backpressure_config={"status_code": 429, "retry_after_s": 1},
         ray_actor_options={"num_cpus": cpus(wanted)},
         health_check_period_s=5,
@@ -126,10 +128,18 @@ def _autoscaling(wanted: config.Settings, scale: Scale) -> Mapping[str, object]:
     return {
         "min_replicas": scale.least,
         "max_replicas": scale.most,
-        "target_ongoing_requests": wanted.slots,
+        "target_ongoing_requests": places(wanted) / 2,
         "upscale_delay_s": 10,
         "downscale_delay_s": 300,
     }
+
+
+def places(wanted: config.Settings) -> int:
+    """Requests that a replica has at most: as many as are worked on, and as many again, which wait where their beginning is cached.
+
+    More go to another replica. In front of an upstream nothing waits here, and its own queue is the limit.
+    """
+    return 2 * wanted.slots if wanted.engine in {"llamacpp", "scripted"} else UPSTREAM_PLACES
 
 
 def cpus(wanted: config.Settings) -> float:

@@ -60,6 +60,8 @@ def run(wanted: config.Settings, progress: Report = _silent) -> int:
         url, port = address_of(bound), bound.getsockname()[1]
     if model := config.find_model(wanted, progress):
         config.own_format(wanted, model)
+    if wanted.upstream:
+        config.upstream_of(wanted)
     shared = _shared(wanted)
     with suppress(KeyboardInterrupt), _ray(shared) as serve:
         _start(serve, shared, port)
@@ -125,7 +127,9 @@ def _tell(url: str, wanted: config.Settings) -> None:
     if not answers:
         raise EngineError("no replica answers, though all have started; Ray's log says why")
     facts = answers[0]
-    told = f"endpoint={wanted.name} model={facts['model']} context={facts['context']} slots={facts['slots']}"
+    context, slots = (facts[name] or "unknown" for name in ("context", "slots"))
+    behind = "" if wanted.upstream is None else f" upstream={wanted.upstream}"
+    told = f"endpoint={wanted.name} model={facts['model']} context={context} slots={slots}{behind}"
     print(f"ready {url} {told} replicas={wanted.replicas}", flush=True)  # noqa: T201  # what programs wait for
     if sys.stderr.isatty():
         say(f"open {url}/ for the playground")
