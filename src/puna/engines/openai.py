@@ -24,6 +24,7 @@ from puna.engines.openai_requests import Refused, request
 from puna.engines.openai_score import scored
 from puna.engines.openai_servers import LLAMA_CPP, UNKNOWN
 from puna.engines.remote import Remote, checked, client, lost, with_receipt
+from puna.engines.reused import Sending
 from puna.engines.strangers import beginning, stranger
 from puna.engines.timeouts import DEFAULTS, Timeouts, limited
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
@@ -166,10 +167,11 @@ class OpenAI(Remote):
         path, body = request(self._found, prompt, sampling, extras)
         body = self._refused.known(body)
         began = time.monotonic()
-        kind: type[EndpointError] = UnreachableError
-        try:
-            while True:
-                async with self._client.stream("POST", path, json=body) as answer:
+        while True:
+            kind: type[EndpointError] = UnreachableError
+            sending = Sending()
+            try:
+                async with self._client.stream("POST", path, json=body, extensions=sending.extensions) as answer:
                     if answer.status_code != httpx.codes.OK:
                         body = self._refused.without(body, await self._refusal(answer, path))
                         continue
@@ -177,8 +179,9 @@ class OpenAI(Remote):
                     async for event in self._events(answer, began):
                         yield event
                     return
-        except httpx.HTTPError as error:
-            raise lost(self.url, error, kind, self.timeouts) from error
+            except httpx.HTTPError as error:
+                if kind is EndpointError or not sending.stale(error):
+                    raise lost(self.url, error, kind, self.timeouts) from error
 
     async def _refusal(self, answer: httpx.Response, path: str) -> RefusedError:
         error = refusal(self.url, answer, await beginning(answer))
