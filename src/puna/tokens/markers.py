@@ -6,7 +6,7 @@ A vocabulary is asked for its control tokens where it can be. Where it cannot, w
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 KNOWN: tuple[str, ...] = (
