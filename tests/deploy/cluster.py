@@ -19,8 +19,8 @@ import psutil
 PATIENCE = 60
 """Seconds after which a test gives up waiting; on an idle machine nothing here takes 15."""
 
-START, TRIES = 120, 3
-"""Seconds that all may take to start on a machine on which others test, too; how often it is tried."""
+START = 300
+"""Seconds that all may take to start on a machine on which others test, too."""
 
 
 @dataclass
@@ -72,29 +72,24 @@ def cluster(command: list[str], environ: Mapping[str, str], ready: Callable[[str
 
 
 def _started(command: list[str], environ: dict[str, str], folder: Path, ready: Callable[[str], str | None]) -> Cluster:
-    """Ready. Ray gives its processes 30 s to start and fails then; on a busy machine that may happen, so it is tried again."""
-    for _ in range(TRIES):
-        with (folder / "log").open("w") as errors, (folder / "out").open("w") as out:
-            process = subprocess.Popen([sys.executable, *command], stdout=out, stderr=errors, text=True, env=environ)
-        try:
-            if line := _ready(process, folder, ready):
-                return Cluster(process, ready(line) or "", folder, line)
-        except BaseException:
-            _end(process)
-            raise
-    raise AssertionError(f"not ready: {(folder / 'log').read_text()[-4000:]}")
+    with (folder / "log").open("w") as errors, (folder / "out").open("w") as out:
+        process = subprocess.Popen([sys.executable, *command], stdout=out, stderr=errors, text=True, env=environ)
+    try:
+        line = _ready(process, folder, ready)
+        return Cluster(process, ready(line) or "", folder, line)
+    except BaseException:
+        _end(process)
+        raise
 
 
-def _ready(process: subprocess.Popen[str], folder: Path, ready: Callable[[str], str | None]) -> str | None:
-    """The line that tells the address; None where Ray did not start."""
+def _ready(process: subprocess.Popen[str], folder: Path, ready: Callable[[str], str | None]) -> str:
+    """The line that tells the address."""
     for _ in range(START * 20):
         printed = (folder / "out").read_text() + (folder / "log").read_text()
         for line in printed.splitlines():
             if ready(line):
                 return line
-        if process.poll() is not None:
-            assert "timed out during startup" in printed, printed[-4000:]
-            return None
+        assert process.poll() is None, printed[-4000:]
         time.sleep(0.05)
     raise AssertionError(f"not ready: {printed[-4000:]}")
 

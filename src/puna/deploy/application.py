@@ -59,8 +59,9 @@ def app(args: dict[str, Any]) -> Any:
                 f"read from the environment alone"
             )
     wanted = config.settings(given)
+    scale = _scale(wanted, least, most)
     prepare()
-    return application(wanted, _scale(wanted, least, most))
+    return application(wanted, scale)
 
 
 def prepare() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -35,9 +36,20 @@ _LOOK_SECONDS = 0.2
 _ALONE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_gcs_rpc_server_connect_timeout_s": "60",
+    "RAY_health_check_timeout_ms": "60000",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
 }
 """For a Ray of this machine alone (ray 2.60.0). The first is read where Ray is imported, on Linux too: it is no cluster, so its
-processes listen on loopback; else it takes the machine's outer address, whatever it is told (``_private/services.py``). Two requests may well have the same log line."""
+processes listen on loopback; else it takes the machine's outer address, whatever it is told (``_private/services.py``). Two
+requests may well have the same log line. Whoever calls Ray's processes needs a token. The rest are times that a busy machine needs."""
+
+_START_SECONDS = 300
 
 
 def _silent(_: Progress) -> None:
@@ -52,7 +64,7 @@ def run(wanted: config.Settings, progress: Report = _silent) -> int:
     Raises:
         InputError: Ray is missing, bad settings. EngineError: the replicas do not start; Ray's log says why.
     """
-    for name, value in _ALONE.items():
+    for name, value in {**_ALONE, "RAY_AUTH_TOKEN": secrets.token_hex(32)}.items():
         os.environ.setdefault(name, value)
     prepare()
     Guards.of(wanted)
@@ -96,21 +108,50 @@ def _ray(wanted: config.Settings) -> Iterator[Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _patient() -> Iterator[None]:
+    """Ray waits 30 s for its own processes, a number in its code (``_private/node.py``); on a busy machine they need more."""
+    from ray._private import services  # noqa: PLC0415
+
+    find = services.get_node
+
+    def found(*given: object) -> object:
+        end = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                return find(*given)
+            except RuntimeError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+
+    services.get_node = found
+    try:
+        yield
+    finally:
+        services.get_node = find
+
+
 def _init(ray: Any, cores: int, folder: Path) -> None:
     try:
-        ray.init(
-            address="local",
-            num_cpus=cores,
-            num_gpus=0,
-            object_store_memory=OBJECTS,
-            include_dashboard=False,
-            logging_level="WARNING",
-            _temp_dir=str(folder),
-        )
-    except Exception as error:  # Ray raises this very class where its processes take longer than 30 s
+        with _patient():
+            _open(ray, cores, folder)
+    except Exception as error:  # of no class of its own
         raise EngineError(
             f"Ray does not start ({error}); try again, and look for what keeps this machine busy"
         ) from error
+
+
+def _open(ray: Any, cores: int, folder: Path) -> None:
+    ray.init(
+        address="local",
+        num_cpus=cores,
+        num_gpus=0,
+        object_store_memory=OBJECTS,
+        include_dashboard=False,
+        logging_level="WARNING",
+        _temp_dir=str(folder),
+    )
 
 
 def _start(serve: Any, wanted: config.Settings, port: int) -> None:
