@@ -600,3 +600,32 @@ def test_a_probe_without_an_answer_ends():
                 await SageMaker(url, "e", timeouts=Timeouts(first=0.2)).start()
 
     asyncio.run(scenario())
+
+
+def test_a_connection_that_was_closed_meanwhile_is_no_answer():
+    async def scenario():
+        heads = []
+
+        async def handle(reader, writer):
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+                heads.append(head.split()[1])
+                if len(heads) == 2:
+                    break
+                body = b'{"outputs": ["a"]}'
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+                if len(heads) == 3:
+                    break
+            writer.close()
+            await writer.wait_closed()
+
+        listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+        engine = SageMaker(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", "e", dialect="workshop")
+        await engine.start()
+        found = await all_of(engine.stream(TEXT, Sampling(), Extras()))
+        await engine.close()
+        listening.close()
+        return found, heads
+
+    found, heads = asyncio.run(scenario())
+    assert found[0].text == "a"
+    assert [head.rpartition("/")[2] for head in heads] == ["health", *["invocations-response-stream"] * 2]

@@ -24,6 +24,7 @@ from puna.engines.openai_found import Asking, Found
 from puna.engines.openai_messages import MessageCounter, refuse, told
 from puna.engines.openai_servers import PUNA, UNKNOWN
 from puna.engines.remote import Remote, checked, client, with_receipt
+from puna.engines.reused import Sending
 from puna.engines.sagemaker_requests import (
     NAMES,
     found_of,
@@ -266,18 +267,27 @@ class SageMaker(Remote):
         """The answer to a request, once it is one: without what is refused by name, by the other call where streams are."""
         sent = dialect.write(request)
         while True:
-            body = without(sent.body, self._unsent)
-            async with self._client.stream(
-                "POST", self._path(streams), json=body, headers=self._headers(sent, streams)
-            ) as answer:
-                if answer.status_code == httpx.codes.OK:
-                    asked.kind = EndpointError  # from here on it is an answer that broke off
-                    asked.facts |= {"unsent": sorted(self._unsent)} if self._unsent else {}
-                    asked.facts |= {} if streams else {"streamed": False}
-                    yield answer
-                    return
-                said = await beginning(answer)
-                error = refusal(self.url, self.endpoint, answer, said)
+            body, sending = without(sent.body, self._unsent), Sending()
+            try:
+                async with self._client.stream(
+                    "POST",
+                    self._path(streams),
+                    json=body,
+                    headers=self._headers(sent, streams),
+                    extensions=sending.extensions,
+                ) as answer:
+                    if answer.status_code == httpx.codes.OK:
+                        asked.kind = EndpointError  # from here on it is an answer that broke off
+                        asked.facts |= {"unsent": sorted(self._unsent)} if self._unsent else {}
+                        asked.facts |= {} if streams else {"streamed": False}
+                        yield answer
+                        return
+                    said = await beginning(answer)
+                    error = refusal(self.url, self.endpoint, answer, said)
+            except httpx.HTTPError as cut:
+                if asked.kind is EndpointError or not sending.stale(cut):
+                    raise
+                continue
             if streams and no_streams(answer, said, error):
                 streams = self._streams = False
                 sent = dialect.write(replace(request, stream=stream_field(dialect, streams=False)))
