@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -58,18 +58,19 @@ def test_each_piece_goes_through_before_the_next_one_is_made(path: str, body: di
     asyncio.run(scenario())
 
 
-async def leaves(front: Front, path: str, body: object, *, after: bytes | None) -> None:
-    """A client that closes its connection: after these bytes of the answer, or after a moment without any."""
+async def leaves(front: Front, path: str, body: object, *, after: bytes | Callable[[], object]) -> None:
+    """A client that closes its connection: after these bytes of the answer, or once something is so."""
     host, port = front.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     data = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     writer.write(head.encode() + data)
-    if after is not None:
-        await asyncio.wait_for(reader.readuntil(after), WAIT)
-    else:
-        while not front.service.running:
-            await asyncio.sleep(0.005)
+    async with asyncio.timeout(WAIT):
+        if isinstance(after, bytes):
+            await reader.readuntil(after)
+        else:
+            while not after():
+                await asyncio.sleep(0.005)
     writer.close()
     await writer.wait_closed()
 
@@ -80,7 +81,7 @@ def test_a_client_that_leaves_closes_the_request_behind(path: str, body: dict[st
     async def scenario() -> None:
         async with messages_server() as server, in_front_of(server.url) as front:
             server.script = [*([chunk("Ein")] if begun else []), asyncio.Event()]
-            await leaves(front, path, body, after=b"Ein" if begun and path != WHOLE else None)
+            await leaves(front, path, body, after=b"Ein" if begun and path != WHOLE else lambda: server.chats)
             await asyncio.wait_for(server.left.wait(), WAIT)
             await asyncio.wait_for(front.service.quiet.wait(), WAIT)
             assert front.service.running == 0
