@@ -163,7 +163,7 @@ async def lengths(rounds: int) -> dict[int, list[float]]:
 
 
 async def _engine(slots: int) -> Any:
-    wanted = config.settings({"slots": slots, "context": 1024})
+    wanted = config.settings({"slots": slots, "context": 1024, "prompt_cache": 0})
     return await config.open_spine(wanted, config.find_model(wanted))
 
 

@@ -1,4 +1,4 @@
-"""The real engine with the real default model, for the length of one test."""
+"""The real engine with the real default model, for the length of one test. What has left its slot is gone, so that a test can begin cold."""
 
 import asyncio
 
@@ -9,7 +9,9 @@ def on_engine(home, work, **settings):
     """Run ``work(engine)`` beside a started engine; one thread and one slot."""
 
     async def scenario():
-        wanted = config.settings({"threads": 1, "batch_threads": 1, "context": 2048, "slots": 1, **settings})
+        wanted = config.settings(
+            {"threads": 1, "batch_threads": 1, "context": 2048, "slots": 1, "prompt_cache": 0, **settings}
+        )
         spine = await config.open_spine(wanted, config.find_model(wanted))
         try:
             return await work(spine.engine)

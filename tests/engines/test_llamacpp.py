@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from puna import config
-from puna.engines import watch
+from puna.engines import watch, worker
 from puna.engines.completion import request
 from puna.engines.llamacpp import LlamaCpp
-from puna.errors import EngineLoadingError, EngineStoppedError, ModelFileError
+from puna.errors import EngineLoadingError, EngineStoppedError, InputError, ModelFileError
 from puna.generation import Delta, End, Extras, Finish, Kind, Prompt, Sampling, Segment
 from puna.messages import Role, dialog_of
 from puna.turn import Ask
@@ -430,3 +430,88 @@ def test_what_else_is_in_a_batch_changes_nothing(model_home):
         return found
 
     assert with_spine(model_home, alone, slots=4) == with_spine(model_home, mixed, slots=4)
+
+
+ALIKE = [
+    {},
+    {"flash_attention": "on"},
+    {"cache_type": "q8_0"},
+    {"cache_type": "q4_0"},
+]
+
+
+@pytest.mark.parametrize("settings", ALIKE, ids=lambda settings: " ".join(settings) or "defaults")
+def test_what_left_its_slot_comes_back_to_the_last_digit_where_the_engine_calls_itself_reproducible(
+    model_home, settings
+):
+    """Four conversations take turns on two slots: cold, from the prompt cache, and beside another one."""
+    asked = Prompt((), LONG[:300])
+
+    async def told(engine):
+        events = [
+            e async for e in engine.stream(asked, Sampling(max_tokens=4, temperature=0, seed=1), Extras(logprobs=3))
+        ]
+        return events[-1].usage.cached, [token for event in events[:-1] for token in event.logprobs]
+
+    async def fill(engine, number):
+        async for _ in engine.stream(Prompt((), LONG[400 + number : 500 + 2 * number]), Sampling(max_tokens=2, seed=1)):
+            pass
+
+    async def work(spine):
+        assert spine.info.reproducible
+        cold = await told(spine.engine)
+        for number in range(3):
+            await fill(spine.engine, number)
+        other = asyncio.ensure_future(fill(spine.engine, 90))
+        back = await told(spine.engine)
+        await other
+        return cold, back
+
+    (cold, first), (back, second) = with_spine(model_home, work, slots=2, **settings)
+    assert (cold, back) == (0, 299)
+    assert first == second
+
+
+def test_without_a_prompt_cache_what_left_its_slot_is_gone(model_home):
+    async def work(spine):
+        cached = []
+        for start in (0, 500, 1000, 0):
+            events = spine.engine.stream(Prompt((), LONG[start : start + 100]), Sampling(max_tokens=1, seed=1))
+            cached.append([event async for event in events][-1].usage.cached)
+        return cached
+
+    assert with_spine(model_home, work, slots=1, prompt_cache=0) == [0, 0, 0, 0]
+    assert with_spine(model_home, work, slots=1) == [0, 0, 0, 99]
+
+
+def test_what_changes_answers_stands_in_the_build_and_in_every_receipt(model_home):
+    async def work(spine):
+        return spine.info.build, (await answer(spine, "Hi", max_tokens=1))[1].engine
+
+    build, receipt = with_spine(model_home, work, cache_type="q8_0", flash_attention="on", prompt_cache=7)
+    assert build == receipt
+    assert build.endswith(" flash_attention=on cache_type=q8_0")
+
+
+@pytest.mark.parametrize("settings", [{"threads": 2}, {"flash_attention": "off"}], ids=str)
+def test_what_moves_with_the_batch_is_not_called_reproducible(model_home, settings):
+    async def work(spine):
+        return spine.info.reproducible
+
+    assert with_spine(model_home, work, **settings) is False
+
+
+def test_layers_for_a_gpu_are_refused_where_there_is_none(model_home):
+    assert worker.gpus() == [], "a wheel for processors, as the lock names it"
+
+    async def work(_):
+        raise AssertionError
+
+    with pytest.raises(InputError, match="--gpu-layers 10 needs a llama.cpp that was built for a GPU"):
+        with_spine(model_home, work, gpu_layers=10)
+
+
+def test_no_layers_for_a_gpu_are_no_question(model_home):
+    assert worker.refusal({"gpu_layers": 0}, []) is None
+    assert worker.refusal({"gpu_layers": None}, []) is None
+    assert worker.refusal({"gpu_layers": 9}, ["CUDA0"]) is None

@@ -38,7 +38,7 @@ WORKER = "puna.engines.worker"
 
 EXACT_SLOTS = 64
 """From so many slots on a batch is so large that what else is in it changes the last digits (``worker.parameters``). So does a second
-thread for one stream: flash attention then splits long prompts between them, and without it the digits move, too."""
+thread for one stream: flash attention then splits long prompts between them. Without it digits move in batches of any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ class LlamaCppSettings:
     @property
     def reproducible(self) -> bool:
         """Whether, on processors, an answer is the same whatever else runs and is cached."""
-        return self.threads == 1 and self.cache_reuse == 0 and self.slots < EXACT_SLOTS
+        flash = self.flash_attention != "off"
+        return flash and self.threads == 1 and self.cache_reuse == 0 and self.slots < EXACT_SLOTS
 
 
 class LlamaCpp:
