@@ -12,8 +12,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -50,6 +51,7 @@ processes listen on loopback; else it takes the machine's outer address, whateve
 requests may well have the same log line. Whoever calls Ray's processes needs a token. The rest are times that a busy machine needs."""
 
 _START_SECONDS = 300
+_AGENT_PORTS = ("metrics_agent_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 
 
 def _silent(_: Progress) -> None:
@@ -110,10 +112,15 @@ def _ray(wanted: config.Settings) -> Iterator[Any]:
 
 @contextmanager
 def _patient() -> Iterator[None]:
-    """Ray waits 30 s for its own processes, a number in its code (``_private/node.py``); on a busy machine they need more."""
-    from ray._private import services  # noqa: PLC0415
+    """Ray as patient as a busy machine needs it, while it starts.
 
-    find = services.get_node
+    It waits 30 s for its processes, a number in its code (``_private/node.py``), and of these the raylet aborts where its agents
+    have not written down their ports within 15 s, unless they were told them.
+    """
+    from ray._private import parameter, services  # noqa: PLC0415
+
+    find, params = services.get_node, parameter.RayParams
+    parameter.RayParams = partial(params, **dict(zip(_AGENT_PORTS, _free_ports(len(_AGENT_PORTS)), strict=True)))
 
     def found(*given: object) -> object:
         end = time.monotonic() + _START_SECONDS
@@ -129,7 +136,13 @@ def _patient() -> Iterator[None]:
     try:
         yield
     finally:
-        services.get_node = find
+        services.get_node, parameter.RayParams = find, params
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        bound = [stack.enter_context(bind("127.0.0.1", 0)) for _ in range(count)]
+        return [one.getsockname()[1] for one in bound]
 
 
 def _init(ray: Any, cores: int, folder: Path) -> None:
@@ -151,6 +164,7 @@ def _open(ray: Any, cores: int, folder: Path) -> None:
         include_dashboard=False,
         logging_level="WARNING",
         _temp_dir=str(folder),
+        _metrics_export_port=_free_ports(1)[0],
     )
 
 
