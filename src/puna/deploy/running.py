@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import secrets
@@ -170,6 +171,7 @@ def _open(ray: Any, cores: int, folder: Path) -> None:
 
 def _start(serve: Any, wanted: config.Settings, port: int) -> None:
     quiet = {"log_level": "WARNING", "enable_access_log": False}
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # of this process, which the option is not for
     serve.start(proxy_location="HeadOnly", http_options={"host": wanted.host, "port": port}, logging_config=quiet)
     try:
         serve.run(application(wanted, Scale(wanted.replicas, wanted.replicas)), name=_APP)
