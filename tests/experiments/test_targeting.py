@@ -24,6 +24,8 @@ def targets(*entries):
         ({"name": "s", "url": "http://x", "api": "sagemaker", "endpoint": "e"},
          Target("s", "sagemaker", url="http://x", endpoint="e")),
         ({"url": "http://x", "api": "sagemaker"}, Target("x", "sagemaker", url="http://x")),
+        ({"url": "sagemaker:mine", "api": "sagemaker"}, Target("mine", "sagemaker", url="sagemaker:mine", endpoint="mine")),
+        ({"cache_type": "q8_0"}, Target("default", settings={"cache_type": "q8_0"})),
     ],
 )  # fmt: skip
 def test_targets_and_their_tables(table, target):
@@ -45,6 +47,7 @@ def test_targets_and_their_tables(table, target):
         ({"url": "http://x", "api": "open-ai"}, "unknown api 'open-ai'. Did you mean 'openai'"),
         ({"url": "x:80", "api": "openai"}, "must be the address of a server, like http"),
         ({"url": "http://[", "api": "openai"}, "must be the address of a server"),
+        ({"url": "sagemaker:", "api": "sagemaker"}, "sagemaker:NAME"),
         ({"url": "http://u:p@x", "api": "openai"}, "has a user or password in it"),
         (
             {"url": "http://x", "api": "openai", "context": 512},

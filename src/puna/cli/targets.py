@@ -9,13 +9,14 @@ from typing import Literal
 
 from puna import config
 from puna.cli.options import ENGINE, add_settings
+from puna.engines.address import AWS, DEFAULT_ENDPOINT
 from puna.errors import InputError
 from puna.experiments.plan import Target
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
     """``--url``, ``--api``, ``--endpoint``, and the settings of model and engine."""
-    parser.add_argument("--url", help="ask the server at this address, and not what the file says")
+    parser.add_argument("--url", help="ask the server at this address, or sagemaker:NAME, and not what the file says")
     parser.add_argument("--api", choices=("sagemaker", "openai"), help="what it speaks (default sagemaker)")
     parser.add_argument("--endpoint", help="the endpoint's name there (default llama-2-7b)")
     add_settings(parser, ENGINE)
@@ -50,7 +51,8 @@ def _remote(args: argparse.Namespace, given: dict[str, object]) -> Target:
         raise InputError(f"--{name} is for a local model, but --url names a server; leave out one of them")
     if api == "openai" and args.endpoint is not None:
         raise InputError("--endpoint names a SageMaker endpoint, but --api openai has models; give --model")
-    endpoint = args.endpoint or "llama-2-7b"
+    named = args.url.removeprefix(AWS) if args.url.startswith(AWS) else ""
+    endpoint = args.endpoint or named or DEFAULT_ENDPOINT
     return Target(args.url, api, url=args.url, endpoint=endpoint, model=None if model is None else str(model))
 
 

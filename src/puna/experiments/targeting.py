@@ -8,11 +8,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from puna import settings
+from puna.engines.address import AWS
 from puna.errors import InputError
 from puna.experiments.file import Given, distinct
 from puna.experiments.plan import Target
 
-SETTINGS = ("model", "context", "slots", "engine", "prompts", "format", "threads", "batch_threads", "cache_reuse")
+SETTINGS = ("model", "context", "slots", "engine", "prompts", "format", "threads", "batch_threads", "cache_reuse",
+            "prompt_cache", "flash_attention", "cache_type", "gpu_layers")  # fmt: skip
 """Those of ``puna serve`` that matter to a model that answers here."""
 
 _APIS = ("openai", "sagemaker")
@@ -67,18 +69,22 @@ def _remote(given: Given, inside: dict[str, Given]) -> Target:
         model = inside["model"].label() if "model" in inside else None
         return Target(_name(inside, model or parts), api, url=url, model=model)
     target = Target(_name(inside, parts), api, url=url)
+    if url.startswith(AWS):
+        target = replace(target, endpoint=parts)
     return replace(target, endpoint=inside["endpoint"].label()) if "endpoint" in inside else target
 
 
 def _split(given: Given, url: str) -> str:
-    """Host and port of a URL that can be asked."""
+    """Host and port of a URL that can be asked; of an endpoint of AWS, its name."""
+    if url.startswith(AWS) and len(url) > len(AWS):
+        return url.removeprefix(AWS)
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:
         good = False
     if not good:
-        raise given.must("the address of a server, like http://127.0.0.1:8080")
+        raise given.must("the address of a server, like http://127.0.0.1:8080, or sagemaker:NAME")
     if "@" in parts.netloc:
         raise given.refused(f"{given.key} has a user or password in it, which every run would keep; leave it out")
     return parts.netloc
