@@ -4,6 +4,7 @@ import asyncio
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_what_the_form_of_an_address_tells(given, api, name, url):
         (Address("ftp://host"), ["must be an address", "'ftp://host'"]),
         (Address("http://[::1"), ["must be an address"]),
         (Address("http://me:secret@host"), ["user or password"]),
-        (Address("http://host", "opnai"), ["unknown api", "Did you mean 'openai'"]),
+        (Address("http://host", cast("Any", "opnai")), ["unknown api", "Did you mean 'openai'"]),
         (Address("sagemaker:"), ["endpoint's name", "sagemaker:my-endpoint"]),
         (Address("sagemaker:one", name="two"), ["'one'", "'two'"]),
         (Address("sagemaker:one", "openai"), ["--api openai"]),

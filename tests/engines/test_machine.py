@@ -1,9 +1,10 @@
 """Cores and memory as Linux's files tell them, in trees that a test makes."""
 
+import os
+
 import psutil
 import pytest
 
-from puna.engines import machine
 from puna.engines.machine import Cores, cores, free_memory
 
 
@@ -20,7 +21,7 @@ def cpus(pairs):
 
 @pytest.fixture
 def allowed(monkeypatch):
-    return lambda *numbers: monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(numbers), raising=False)
+    return lambda *numbers: monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(numbers), raising=False)
 
 
 @pytest.mark.parametrize(

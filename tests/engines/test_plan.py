@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -78,10 +79,11 @@ def test_what_fits_to_the_byte_is_not_refused():
     ],
 )
 def test_what_llama_cpp_demands_of_a_quantised_cache_is_said_before_the_load(lengths, kind, flash, part):
-    facts = SimpleNamespace(key_length=lengths[0], value_length=lengths[1])
+    facts: Any = SimpleNamespace(key_length=lengths[0], value_length=lengths[1])
     with pytest.raises(InputError, match=part):
         check_cache(facts, kind, flash)
 
 
 def test_an_unquantised_cache_takes_any_heads_and_any_attention():
-    check_cache(SimpleNamespace(key_length=80, value_length=7), "f16", "off")
+    facts: Any = SimpleNamespace(key_length=80, value_length=7)
+    check_cache(facts, "f16", "off")
