@@ -238,3 +238,15 @@ def test_a_prompt_that_fills_the_window_has_no_room_for_an_open_end():
         ContextWindowError, match=r"has 42\d\d tokens, but the context window holds 4096 and an answer needs one more"
     ):
         asyncio.run(on.prepare(Ask(dialog_of([{"role": "user", "content": text}]), open_end=True)))
+
+
+@pytest.mark.parametrize(("policy", "told"), [("watermark", 1), ("none", 0)])
+def test_a_policy_that_nobody_can_count_for_is_told_to_have_done_nothing(policy, told):
+    engine = Scripted()
+    away = Spine(engine, replace(engine.info, context=0, slots=0, build="http://there/v1"), None)
+    asked = dialog_of([{"role": role, "content": "Hi"} for role in ("user", "assistant", "user")])
+    turn = asyncio.run(away.prepare(Ask(asked, policy=policy)))
+    assert len(turn.findings) == told
+    assert all("left out nothing, for http://there/v1 does not tell its window" in said for said in turn.findings)
+    first = asyncio.run(away.prepare(Ask(dialog_of([{"role": "user", "content": "Hi"}]), policy=policy)))
+    assert first.findings == ()  # there is nothing to leave out

@@ -68,11 +68,11 @@ class Spine:
         ids, tokens = await self._measured(ask, understood)
         dropped: tuple[Dropped, ...] = ()
         sampling, extras, context = ask.sampling, ask.extras, self.info.context
-        capped: tuple[str, ...] = ()
+        told: tuple[str, ...] = ()
         if not context or tokens is None:
-            extras = replace(extras, open_end=ask.open_end)
+            told, extras = ask.uncounted(self.info.build), replace(extras, open_end=ask.open_end)
         elif (room := context - tokens) > 0 and (ask.open_end or (ask.cap and sampling.max_tokens > room)):
-            capped, sampling = ask.capped(room), replace(sampling, max_tokens=room)
+            told, sampling = ask.capped(room), replace(sampling, max_tokens=room)
         elif ask.open_end:
             raise ContextWindowError(tokens, 0, context)
         elif sampling.max_tokens > room:
@@ -88,7 +88,7 @@ class Spine:
             format=understood.format,
             defaulted=ask.defaulted,
             extra_stops=understood.stops(self.format, self.info.control),
-            findings=(*understood.findings, *capped),
+            findings=(*understood.findings, *told),
             dropped=dropped,
             extras=extras,
             ignored=ask.without_effect(self.info.found),
@@ -176,9 +176,7 @@ class Spine:
     async def _understood(self, ask: Ask) -> Understood:
         """A megabyte of markers takes seconds to read, and nobody else's stream may stand still for that."""
         info = self.info
-        if (
-            info.context and self.format is not None
-        ):  # what cannot fit is not even read and encoded, which may take minutes
+        if info.context and self.format is not None:  # what cannot fit is not read and encoded, which may take minutes
             ask.check_size(info.context)
         if self.format is None and (ask.begun or ask.continues):
             raise InputError("an answer can only be continued where the model is; this engine takes whole messages")

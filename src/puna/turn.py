@@ -118,6 +118,14 @@ class Ask:
         names = passed_over if isinstance(passed_over, list | tuple) else ()
         return (*self.ignored, *(name for name in names if name in self.given))
 
+    def uncounted(self, build: str) -> tuple[str, ...]:
+        """What a caller whose policy could have left turns out should know where nobody can count them."""
+        if self.policy == "none" or not isinstance(self.prompt, Dialog) or not cut(self.prompt, self.pinned).droppable:
+            return ()
+        return (
+            f"the policy {self.policy} has left out nothing, for {build} does not tell its window or how long a prompt is",
+        )
+
     def capped(self, room: int) -> tuple[str, ...]:
         """What a caller who set a longest answer should know where ``room`` tokens are left for it."""
         if self.open_end:
