@@ -38,7 +38,7 @@ soak: .venv/developing  ## Ten minutes of 64 mixed clients: nothing lost or mixe
 	@$(BIN)/python benchmarks/soak.py
 
 bench: .venv/benchmarking  ## Every benchmark; the last line of each is JSON
-	@for file in startup endpoint together sweep intervals carrying sharing scenarios prompts pruning; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
+	@for file in startup engine endpoint upstream replicas together sweep intervals carrying sharing scenarios prompts pruning; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
 	@echo "== ui"; $(BIN)/python -m benchmarks.ui
 
 clean:  ## Remove .venv and what tools leave behind
