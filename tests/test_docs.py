@@ -143,7 +143,7 @@ def test_the_python_example_without_a_client_runs(monkeypatch, capsys):
 
 def test_the_shell_example_without_a_client_runs(tmp_path):
     (tmp_path / "my_llama2_prompt.txt").write_text("[INST]Hi[/INST]", encoding="utf-8")
-    (block,) = (block for block in blocks(README, "sh") if "puna run" in block)
+    (block,) = (block for block in blocks(README, "sh") if "puna prompt" in block)
     printed = run(["sh", "-e", "-c", block], offline(PUNA_HOME=str(tmp_path)), tmp_path)
     assert printed.startswith("You said: What is a llama?\nformat llama2, confidence 0.95\n")
     assert "no-space-after-inst" in printed

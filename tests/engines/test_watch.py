@@ -33,7 +33,7 @@ if "hang" in orders:
     signal.pause()
 if "die" in orders:
     sys.exit("error: the worker was told to die")
-said = {"error": "no such tensor"} if "refuse" in orders else {"address": "http://127.0.0.1:9", "build": "fake-1"}
+said = {"error": "no such tensor"} if "refuse" in orders else {"address": "http://127.0.0.1:9", "build": "fake-1", "gpu": False}
 print(json.dumps(said), flush=True)
 if "refuse" not in orders:
     sys.stdin.read()
