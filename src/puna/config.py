@@ -217,7 +217,7 @@ async def _spoken(address: Address, environ: Mapping[str, str]) -> Address:
     from puna.engines.probing import PUNA, owner  # noqa: PLC0415
 
     api: Literal["openai", "sagemaker"] = "openai"
-    if await owner(address.url, address.key) in (None, PUNA):
+    if await owner(address.url, address.key, address.timeouts) in (None, PUNA):
         api = "sagemaker"
     return keyed(replace(address, api=api), environ)
 

@@ -18,7 +18,8 @@ import httpx
 
 from puna.engines import scoring, served
 from puna.engines.base import Counting, EngineInfo, Event, Scored, Speaks
-from puna.engines.openai_found import Asking, Found, Template, find_out, refusal
+from puna.engines.bounds import bounded
+from puna.engines.openai_found import QUESTION_SECONDS, Asking, Found, Template, find_out, refusal
 from puna.engines.openai_messages import MessageCounter, refuse, told
 from puna.engines.openai_requests import Refused, request
 from puna.engines.openai_score import scored
@@ -77,7 +78,7 @@ class OpenAI(Remote):
             self._http = client(self.url, headers, self.timeouts)
         if self._info is not None and self._asking is not None:
             return self._info
-        self._asking = Asking(self.url, self._key)
+        self._asking = Asking(self.url, self._key, seconds=min(QUESTION_SECONDS, self.timeouts.first))
         try:
             self._found = await asyncio.to_thread(find_out, self._asking, self.model)
             self._info = self._told()
@@ -176,7 +177,7 @@ class OpenAI(Remote):
                         body = self._refused.without(body, await self._refusal(answer, path))
                         continue
                     kind = EndpointError  # from here on it is a stream that broke off
-                    async for event in self._events(answer, began):
+                    async for event in self._events(answer, began, None if extras.open_end else sampling.max_tokens):
                         yield event
                     return
             except httpx.HTTPError as error:
@@ -193,15 +194,19 @@ class OpenAI(Remote):
             )
         return error
 
-    async def _events(self, answer: httpx.Response, began: float) -> AsyncGenerator[Event, None]:
+    async def _events(
+        self, answer: httpx.Response, began: float, max_tokens: int | None
+    ) -> AsyncGenerator[Event, None]:
         """Deltas, then one End."""
         heard = Answer((chunks.hear,))
         first: float | None = None
         try:
-            async for delta in self._deltas(answer, heard):
+            async for delta in bounded(self.url, self._deltas(answer, heard), max_tokens):
                 first = first or time.monotonic()
                 yield delta
         except EndpointError as error:
+            if self.url in str(error):
+                raise
             raise EndpointError(f"{self.url}: {error}") from error
         now = time.monotonic()
         facts = {"id": "id", "model": "model", "engine": "system_fingerprint"}

@@ -6,6 +6,7 @@ loaded, is asked for a token: one prompt of one token id, which tells whether id
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,9 @@ from puna.wire.failures import of_bytes
 
 QUESTION_SECONDS = 5.0
 """Longest wait for one answer about the server."""
+
+LARGEST = 2**26
+"""Bytes of the longest answer: a vocabulary of 262,144 tokens with their pieces has about 20 million."""
 
 PROBE_SECONDS = 15.0
 """Longest time for all of them."""
@@ -116,19 +120,32 @@ class Asking:
 
     def _said(self, method: str, url: str, body: Mapping[str, object] | None, seconds: float) -> Any:
         try:
-            answer = self.http.request(method, url, json=body, timeout=seconds)
+            with self.http.stream(method, url, json=body, timeout=seconds) as answer:
+                said = self._whole(answer, time.monotonic() + seconds)
         except httpx.HTTPError as error:
             raise lost(self.url, error, UnreachableError, Timeouts(seconds, seconds, seconds)) from error
         if answer.status_code != httpx.codes.OK:
-            raise refusal(self.url, answer, answer.content)
-        if strange := stranger(self.url, answer, answer.content):
+            raise refusal(self.url, answer, said)
+        if strange := stranger(self.url, answer, said):
             raise strange
         try:
-            return answer.json()
+            return json.loads(said)
         except ValueError:
             raise EndpointError(
-                f"{answer.url} must answer with JSON, but answered {answer.content[:80]!r}; is it such a server?"
+                f"{answer.url} must answer with JSON, but answered {said[:80]!r}; is it such a server?"
             ) from None
+
+    def _whole(self, answer: httpx.Response, until: float) -> bytes:
+        """The body, where that ends in time and within bounds."""
+        found = bytearray()
+        for data in answer.iter_bytes():
+            found += data
+            if len(found) > LARGEST or time.monotonic() > until:
+                raise EndpointError(
+                    f"{answer.url} goes on and on: {len(found)} bytes have come, and more than an answer about a server can have, or too "
+                    "slowly; is it such a server?"
+                )
+        return bytes(found)
 
 
 def refusal(url: str, answer: httpx.Response, body: bytes) -> EndpointError:

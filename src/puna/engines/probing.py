@@ -5,24 +5,31 @@ from __future__ import annotations
 import httpx
 
 from puna.engines.remote import client, lost
+from puna.engines.timeouts import DEFAULTS, Timeouts
 from puna.errors import EndpointError, RefusedError, UnreachableError
 
 PUNA = "puna"
 """Who owns the models that an endpoint of puna's lists."""
 
 
-async def owner(url: str, key: str | None) -> str | None:
+QUESTION_SECONDS = 5.0
+"""Longest wait for the list: nothing has to be computed for it."""
+
+
+async def owner(url: str, key: str | None, timeouts: Timeouts = DEFAULTS) -> str | None:
     """Who owns the models that ``/v1/models`` lists, "" where that is not told; None where there is no such list: no OpenAI API.
 
     Raises:
         UnreachableError: nothing answers. RefusedError: a key is wanted. EndpointError: what answers is no server of models.
     """
     headers = {"Authorization": f"Bearer {key}"} if key else None
-    async with client(url, headers) as http:
+    seconds = min(QUESTION_SECONDS, timeouts.first)
+    waits = Timeouts(min(timeouts.connect, seconds), seconds, seconds)
+    async with client(url, headers, waits) as http:
         try:
             answer = await http.get(f"{url}/v1/models")
         except httpx.HTTPError as error:
-            raise lost(url, error, UnreachableError) from error
+            raise lost(url, error, UnreachableError, waits) from error
     if (
         answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
         and "x-amzn-requestid" not in answer.headers

@@ -19,6 +19,7 @@ import httpx
 from puna.engines.aws import Signer
 from puna.engines.aws_refusals import ACCEPT, broken, refusal
 from puna.engines.base import Counting, EngineInfo, Event, Speaks
+from puna.engines.bounds import bounded
 from puna.engines.detecting import Detected, detect
 from puna.engines.openai_found import Asking, Found
 from puna.engines.openai_messages import MessageCounter, refuse, told
@@ -28,7 +29,6 @@ from puna.engines.reused import Sending
 from puna.engines.sagemaker_requests import (
     NAMES,
     found_of,
-    most_characters,
     no_streams,
     own_facts,
     stream_field,
@@ -227,7 +227,7 @@ class SageMaker(Remote):
                 self._sent(dialect, request, asked, streams=self._streams) as answer,
                 aclosing(_deltas(self.url, answer, heard)) as deltas,
             ):
-                async for delta in _bounded(self.url, deltas, most_characters(request)):
+                async for delta in bounded(self.url, deltas, None if request.open_end else sampling.max_tokens):
                     asked.first = asked.first or time.monotonic()
                     kept = replace(delta, text=stops.push(delta.text))
                     if extras.logprobs is None:
@@ -329,19 +329,6 @@ def _payloads(url: str, frames: eventstream.Decoder, data: bytes) -> Iterable[by
         if message.kind != "event":
             raise broken(url, message)
         yield message.payload
-
-
-async def _bounded(url: str, deltas: AsyncGenerator[Delta, None], most: int) -> AsyncGenerator[Delta, None]:
-    """An answer that ends some time. most: characters."""
-    length = 0
-    async for delta in deltas:
-        length += len(delta.text)
-        if length > most:
-            raise EndpointError(
-                f"{url} goes on and on: {length} characters have come, far more than were asked for; does its container mind the longest answer, "
-                "and is the dialect right?"
-            )
-        yield delta
 
 
 def _end(heard: Answer, asked: _Asked, sampling: Sampling, stops: Stops) -> End:

@@ -14,7 +14,7 @@ from puna.engines.detecting import Detected
 from puna.errors import EndpointError, RefusedError
 from puna.generation import Sampling
 from puna.wire import strictjson
-from puna.wire.dialect import Dialect, Request
+from puna.wire.dialect import Dialect
 
 NAMES = frozenset(entry.name for entry in fields(Sampling))
 """Of the sampling parameters: all are told, since containers have defaults of their own."""
@@ -56,19 +56,6 @@ def own_facts(body: bytes) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return said if isinstance(said, dict) and {"endpoint", "dialect", "limits"} <= said.keys() else {}
-
-
-def most_characters(request: Request) -> int:
-    """Characters beyond which an answer is one that never ends: far more than its tokens can be."""
-    return _ANY_TOKENS if request.open_end else request.sampling.max_tokens * _CHARACTERS + _SLACK
-
-
-_CHARACTERS = 128
-"""Of one token: the longest in vocabularies are runs of so many spaces."""
-
-_SLACK = 2**16
-_ANY_TOKENS = 2**24
-"""Characters that any answer may have beyond its tokens, and one of which no length was asked for."""
 
 
 def no_streams(answer: httpx.Response, body: bytes, error: EndpointError) -> bool:
