@@ -52,13 +52,13 @@ async def busy_slots(engine):
         return sum(slot["is_processing"] for slot in await answered.json())
 
 
-async def seconds_until_free(engine):
-    began = time.monotonic()
-    while await busy_slots(engine) or engine.slots.busy:
-        if time.monotonic() - began > 10:
-            pytest.fail("the slot was not free after 10 s")
-        await asyncio.sleep(0.01)
-    return time.monotonic() - began
+async def work_until_free(engine):
+    """Tokens that the engine has read and written for a request when its slot is free again."""
+    async with asyncio.timeout(120):
+        while await busy_slots(engine) or engine.slots.busy:
+            await asyncio.sleep(0.01)
+    async with engine.http.get("/slots") as answered:
+        return max(slot.get("n_prompt_tokens", 0) for slot in await answered.json())
 
 
 def test_an_answer_its_receipt_and_what_was_translated(model_home):
@@ -234,10 +234,9 @@ def test_a_stream_that_is_left_frees_its_slot(model_home, where):
                 await asyncio.sleep(0.01)
             first.cancel()
             await asyncio.wait({first})
-        return await seconds_until_free(spine.engine)
+        return await work_until_free(spine.engine)
 
-    # Within one batch of 64 tokens; the bound is wide, since the test machine may be busy.
-    assert with_spine(model_home, work) < 3
+    assert 0 < with_spine(model_home, work) < (len(LONG) / 2 if where == "prefill" else 20 + 35)
 
 
 def test_a_wait_in_the_queue_can_be_left(model_home):
