@@ -1,5 +1,6 @@
 """``puna sweep`` as a person uses it: whole processes, what they print, how they end."""
 
+import argparse
 import json
 import os
 import pty
@@ -14,6 +15,7 @@ from dataclasses import replace
 import pytest
 
 from puna.cli.sweep_progress import told
+from puna.cli.targets import add_targets, targets_of
 from puna.experiments.store import Store
 from puna.experiments.sweep import Progress
 
@@ -86,6 +88,16 @@ def test_resume_goes_on_with_the_newest_run_of_the_experiment(folder):
     assert re.search(r"^  to do +6 answers to 2 prompts", more.stdout, re.MULTILINE)
     assert "  18 answers are taken from other runs\n" in more.stdout
     assert re.search(r"24 answers, 18 of them from other runs", more.stdout)
+
+
+@pytest.mark.parametrize(
+    ("url", "api"), [("http://h:1/v1", "openai"), ("http://h:1/v1/", "openai"), ("http://h:1", "sagemaker")]
+)
+def test_an_address_tells_what_a_server_speaks(url, api):
+    args = argparse.ArgumentParser()
+    add_targets(args)
+    (target,) = targets_of(args.parse_args(["--url", url]), ())
+    assert (target.url, target.api) == (url, api)
 
 
 @pytest.mark.parametrize("api", ["openai", "sagemaker"])

@@ -148,3 +148,12 @@ def test_a_replica_that_is_always_busy_costs_its_price_by_its_tokens() -> None:
 def test_points_that_tell_no_speed_are_refused(points: list[tuple[int, float]]) -> None:
     with pytest.raises(InputError):
         fitted(points, 0.001, 40)
+
+
+def test_numbers_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(InputError, match="people must be 1 or more, not 0"):
+        replicas_needed(SPEED, USE, 0, 5)
+    with pytest.raises(InputError, match="replicas must be 1 or more, not 0"):
+        cost_per_million(SPEED, USE, 10, 0, 0.2)
+    with pytest.raises(InputError, match="the answer more than 0 tokens"):
+        Use(think=1, prompt=0, output=0)

@@ -215,6 +215,7 @@ def test_a_killed_replica_loses_no_request_without_a_word(served: Cluster) -> No
     before = {process.pid for process in served.replicas()}
     engines = {child.pid for process in served.replicas() for child in process.children()}
     started = threading.Barrier(13, timeout=PATIENCE)
+    victim = served.replicas()[0]  # found now: looking through all processes takes as long as an answer
 
     def watched(work: Callable[[int, Callable[[], Any]], str]) -> Callable[[int], tuple[str, str]]:
         def one(n: int) -> tuple[str, str]:
@@ -229,7 +230,7 @@ def test_a_killed_replica_loses_no_request_without_a_word(served: Cluster) -> No
 
     def by_openai(n: int, go: Callable[[], Any]) -> str:
         stream = chat(served.url).chat.completions.create(
-            model=NAME, messages=_turns(f"{LONG} {n}"), stream=True, max_tokens=200, temperature=0
+            model=NAME, messages=_turns(f"{LONG} {n}"), stream=True, max_tokens=500, temperature=0
         )
         go()
         reasons = [event.choices[0].finish_reason for event in stream]
@@ -237,7 +238,7 @@ def test_a_killed_replica_loses_no_request_without_a_word(served: Cluster) -> No
         return "finished"
 
     def by_boto3(n: int, go: Callable[[], Any]) -> str:
-        body = _body(f"{LONG} {n}", 200, stream=True)
+        body = _body(f"{LONG} {n}", 500, stream=True)
         answer = runtime(served.url).invoke_endpoint_with_response_stream(EndpointName=NAME, Body=body)
         go()
         whole = b"".join(event["PayloadPart"]["Bytes"] for event in answer["Body"])
@@ -254,7 +255,7 @@ def test_a_killed_replica_loses_no_request_without_a_word(served: Cluster) -> No
         waiting = [pool.submit(watched((by_openai, by_boto3)[n % 2]), n) for n in range(2 * SLOTS)]
         waiting += [pool.submit(watched(whole), n) for n in range(8)]
         started.wait()
-        served.replicas()[0].kill()
+        victim.kill()
         outcomes = [one.result(PATIENCE) for one in waiting]
     counted = Counter(kind for kind, _ in outcomes)
     assert counted["broken"] == 0, outcomes

@@ -43,7 +43,7 @@ AT_ONCE = 24
 STAYERS = 6
 STEP = 0.001
 """Seconds between two words of the engine."""
-SOON = 1.0
+SOON = 15.0
 """Seconds within which a place must be free, on a busy machine; an answer of a client that left would go on for ever."""
 
 ON_MODEL = int(os.environ.get("PUNA_DISCONNECTS", "36"))

@@ -17,7 +17,11 @@ from puna.experiments.plan import Target
 def add_targets(parser: argparse.ArgumentParser) -> None:
     """``--url``, ``--api``, ``--endpoint``, and the settings of model and engine."""
     parser.add_argument("--url", help="ask the server at this address, or sagemaker:NAME, and not what the file says")
-    parser.add_argument("--api", choices=("sagemaker", "openai"), help="what it speaks (default sagemaker)")
+    parser.add_argument(
+        "--api",
+        choices=("sagemaker", "openai"),
+        help="what it speaks (default openai where the address ends in /v1, else sagemaker)",
+    )
     parser.add_argument("--endpoint", help="the endpoint's name there (default llama-2-7b)")
     add_settings(parser, ENGINE)
 
@@ -44,7 +48,9 @@ def targets_of(args: argparse.Namespace, named: Sequence[Target]) -> tuple[Targe
 
 
 def _remote(args: argparse.Namespace, given: dict[str, object]) -> Target:
-    api: Literal["openai", "sagemaker"] = args.api or "sagemaker"
+    api: Literal["openai", "sagemaker"] = args.api or (
+        "openai" if args.url.rstrip("/").endswith("/v1") else "sagemaker"
+    )
     model = given.pop("model", None) if api == "openai" else None
     if given:
         name = next(iter(given)).replace("_", "-")

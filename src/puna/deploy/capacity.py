@@ -39,12 +39,23 @@ class Speed:
 class Use:
     """What one person does again and again.
 
-    think: seconds between an answer and the next question; prompt: tokens that are not cached; output: tokens of an answer.
+    think: seconds between an answer and the next question, 0 or more; prompt: tokens that are not cached, 0 or more; output: tokens of an
+    answer, above 0.
+
+    Raises:
+        InputError: a value out of its range.
     """
 
     think: float
     prompt: float
     output: float
+
+    def __post_init__(self) -> None:
+        if not (self.think >= 0 and self.prompt >= 0 and self.output > 0):
+            raise InputError(
+                "thinking and the prompt must take 0 or more and the answer more than 0 tokens, not "
+                f"think={self.think:g}, prompt={self.prompt:g}, output={self.output:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +126,10 @@ def replicas_needed(speed: Speed, use: Use, users: int, seconds: float, most: in
     """The fewest replicas at which an answer takes at most so many seconds on average, people spread evenly.
 
     Raises:
-        InputError: it takes longer even where one person has a replica alone, or more than ``most`` are needed.
+        InputError: nobody uses them, it takes longer even where one person has a replica alone, or more than ``most`` are needed.
     """
+    if users < 1:
+        raise InputError(f"the number of people must be 1 or more, not {users}")
     alone = expected(speed, use, 1).seconds
     if alone > seconds:
         raise InputError(
@@ -136,7 +149,13 @@ def replicas_needed(speed: Speed, use: Use, users: int, seconds: float, most: in
 
 
 def cost_per_million(speed: Speed, use: Use, users: int, replicas: int, price: float) -> float:
-    """Of output tokens. price: of a replica for an hour, in any currency; users: at all replicas together."""
+    """Of output tokens; infinite where nobody asks. price: of a replica for an hour, in any currency; users: at all replicas together.
+
+    Raises:
+        InputError: fewer than 1 replica.
+    """
+    if replicas < 1:
+        raise InputError(f"the number of replicas must be 1 or more, not {replicas}")
     share = users / replicas
     low, high = expected(speed, use, math.floor(share)), expected(speed, use, math.ceil(share))
     answers = low.answers + (high.answers - low.answers) * (share - math.floor(share))
