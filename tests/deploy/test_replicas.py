@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,8 @@ def test_a_killed_replica_loses_no_request_without_a_word(served: Cluster) -> No
         body = _body(f"{LONG} {n}", 500, stream=True)
         answer = runtime(served.url).invoke_endpoint_with_response_stream(EndpointName=NAME, Body=body)
         go()
-        whole = b"".join(event["PayloadPart"]["Bytes"] for event in answer["Body"])
+        with closing(answer["Body"]) as body:
+            whole = b"".join(event["PayloadPart"]["Bytes"] for event in body)
         assert whole.rstrip().endswith(b"[DONE]"), "an answer that just ends"
         return "finished"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing
 from typing import Any
 
 import botocore.exceptions
@@ -149,7 +150,7 @@ def test_a_stream_that_breaks_off_ends_as_each_route_has_it() -> None:
         def by_boto3(client: Any) -> list[bytes]:
             body = client.invoke_endpoint_with_response_stream(EndpointName="llama-2-7b", Body=json.dumps(BODY))["Body"]
             pieces = []
-            with pytest.raises(botocore.exceptions.EventStreamError, match="out of memory"):
+            with closing(body), pytest.raises(botocore.exceptions.EventStreamError, match="out of memory"):
                 for event in body:
                     pieces.append(event["PayloadPart"]["Bytes"])
             return pieces
@@ -158,8 +159,9 @@ def test_a_stream_that_breaks_off_ends_as_each_route_has_it() -> None:
 
         def by_openai(client: openai.OpenAI) -> list[str | None]:
             texts = []
-            with pytest.raises(openai.APIError, match="out of memory"):
-                for part in client.chat.completions.create(model="", messages=HELLO, stream=True):
+            stream = client.chat.completions.create(model="", messages=HELLO, stream=True)
+            with stream, pytest.raises(openai.APIError, match="out of memory"):
+                for part in stream:
                     texts.append(part.choices[0].delta.content)
             return texts
 
