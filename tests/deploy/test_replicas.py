@@ -130,9 +130,9 @@ def test_a_conversation_goes_elsewhere_while_its_replica_is_full(served: Cluster
     home = ask(served.url, LONG).headers["x-puna-replica"]
     streams = [begun(served.url, tokens=500)[0] for _ in range(SLOTS)]
     with ThreadPoolExecutor(
-        4 * SLOTS
+        3 * SLOTS
     ) as pool:  # of these, as many as there are slots may wait where their beginning is cached
-        asked = [pool.submit(ask, served.url, LONG) for _ in range(4 * SLOTS)]
+        asked = [pool.submit(ask, served.url, LONG) for _ in range(3 * SLOTS)]
         until(lambda: sum(one.done() for one in asked) >= 2 * SLOTS, "all wait")
         elsewhere = {one.result().headers["x-puna-replica"] for one in asked if one.done()}
         for stream in streams:
@@ -212,6 +212,17 @@ def test_ray_reports_nothing(served: Cluster) -> None:
         assert process.environ()["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
+def _spread(url: str, each: int) -> list[int]:
+    """Numbers of questions that stick, by turns, to the one replica and the other: ``each`` for either."""
+    found: dict[str, list[int]] = {}
+    for n in range(1000):
+        found.setdefault(ask(url, f"{LONG} {n}").headers["x-puna-replica"], []).append(n)
+        if len(found) == 2 and min(map(len, found.values())) >= each:
+            break
+    one, other = found.values()
+    return [n for pair in zip(one[:each], other[:each], strict=True) for n in pair]
+
+
 def test_a_killed_replica_loses_no_request_without_a_word(served: Cluster) -> None:
     before = {process.pid for process in served.replicas()}
     engines = {child.pid for process in served.replicas() for child in process.children()}
@@ -252,10 +263,12 @@ def test_a_killed_replica_loses_no_request_without_a_word(served: Cluster) -> No
         body = _body(f"{LONG} {n}", 100, stream=False)
         return str(runtime(served.url).invoke_endpoint(EndpointName=NAME, Body=body)["ContentType"])
 
+    numbers = _spread(served.url, 6)
     with ThreadPoolExecutor(12) as pool:
         # As many streams as there are slots at once, so that all of them begin; the rest is asked for as the replica dies.
-        waiting = [pool.submit(watched((by_openai, by_boto3)[n % 2]), n) for n in range(2 * SLOTS)]
-        waiting += [pool.submit(watched(whole), n) for n in range(8)]
+        streams, wholes = numbers[: 2 * SLOTS], numbers[2 * SLOTS :]
+        waiting = [pool.submit(watched((by_openai, by_boto3)[k // 2 % 2]), n) for k, n in enumerate(streams)]
+        waiting += [pool.submit(watched(whole), n) for n in wholes]
         started.wait()
         victim.kill()
         outcomes = [one.result(PATIENCE) for one in waiting]
