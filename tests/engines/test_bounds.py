@@ -70,3 +70,20 @@ def test_a_question_about_a_server_waits_no_longer_than_for_an_answer(api):
 
     with pytest.raises(UnreachableError, match=r"said nothing for 0\.2 s"):
         asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("api", ["auto", "openai"])
+@pytest.mark.parametrize(
+    "acts",
+    [
+        [whole(200, b"[" * 100_000)],
+        [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", Forever(b" ")],
+    ],
+)
+def test_what_is_no_list_of_models_is_told_in_time(api, acts):
+    async def scenario():
+        async with strange(acts) as url:
+            await config.open_address(Address(url, api, retries=0, timeouts=Timeouts(first=0.5)))
+
+    with pytest.raises(EndpointError, match="is it such a server"):
+        asyncio.run(scenario())

@@ -130,7 +130,7 @@ class Asking:
             raise strange
         try:
             return json.loads(said)
-        except ValueError:
+        except (ValueError, RecursionError):  # brackets in brackets without end
             raise EndpointError(
                 f"{answer.url} must answer with JSON, but answered {said[:80]!r}; is it such a server?"
             ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 
 from puna.engines.remote import client, lost
@@ -27,7 +29,12 @@ async def owner(url: str, key: str | None, timeouts: Timeouts = DEFAULTS) -> str
     waits = Timeouts(min(timeouts.connect, seconds), seconds, seconds)
     async with client(url, headers, waits) as http:
         try:
-            answer = await http.get(f"{url}/v1/models")
+            async with asyncio.timeout(2 * seconds):  # a head or a body may also come byte by byte
+                answer = await http.get(f"{url}/v1/models")
+        except TimeoutError:
+            raise UnreachableError(
+                f"{url}/v1/models was not told whole within {2 * seconds:g} s; is it such a server?"
+            ) from None
         except httpx.HTTPError as error:
             raise lost(url, error, UnreachableError, waits) from error
     if (
@@ -46,7 +53,7 @@ async def owner(url: str, key: str | None, timeouts: Timeouts = DEFAULTS) -> str
 def _owner(url: str, answer: httpx.Response) -> str:
     try:
         said = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):  # brackets in brackets without end
         said = None
     match said:
         case {"data": [*entries]} if all(isinstance(entry, dict) for entry in entries):

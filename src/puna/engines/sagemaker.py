@@ -147,8 +147,13 @@ class SageMaker(Remote):
         if (httpx.URL(self.url).host or "").endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):
             return {}
         try:
-            async with self._client.stream("GET", "health") as answer:
+            # A head or a body may also come byte by byte, which is what no endpoint of puna's does.
+            async with asyncio.timeout(2 * self.timeouts.first), self._client.stream("GET", "health") as answer:
                 return own_facts(await beginning(answer))
+        except TimeoutError:
+            raise UnreachableError(
+                f"{self.url} did not end an answer within {2 * self.timeouts.first:g} s; is it an endpoint, and up?"
+            ) from None
         except httpx.HTTPError as error:
             raise lost(self.url, error, UnreachableError, self.timeouts) from error
 
