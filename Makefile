@@ -24,12 +24,20 @@ lint: .venv/developing  ## Style, types, and the law of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+lab: .venv/lab  ## The notebooks in Jupyter, on a local endpoint
+	@$(BIN)/puna exec -- $(BIN)/jupyter lab notebooks/
+
 clients: .venv/developing  ## Every AWS and OpenAI client against the endpoint, each in an environment of its own (2 GB)
 	@$(BIN)/python tests/clients/install.py .clients
 	@PUNA_CLIENTS=.clients $(BIN)/python -m pytest tests/clients
 
-docs: .venv/developing  ## The pages that are made from tables: docs/lint.md, docs/families.md, docs/dialects.md
+docs: .venv/developing  ## The site, in build/site: the pages that are made from tables, then all of them
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	@echo "build/site/index.html"
+
+notebooks: .venv/developing  ## Runs the notebooks from top to bottom, and keeps what they show
+	@$(BIN)/puna exec -- $(BIN)/python notebooks/execute.py
 
 fuzz: .venv/developing  ## A hundred thousand hostile inputs: no server error, no hang, no growth (4 minutes)
 	@$(BIN)/python -m benchmarks.fuzz --inputs 100000
@@ -53,7 +61,7 @@ clean:  ## Remove .venv and what tools leave behind
 
 .venv/installed: pyproject.toml | .venv/bin/python
 	@echo "installing puna and what it needs into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[aws,experiments]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[aws,documents,experiments]'
 	@touch $@
 
 .venv/developing: .venv/installed pyproject.toml
@@ -61,9 +69,14 @@ clean:  ## Remove .venv and what tools leave behind
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
+.venv/lab: .venv/installed pyproject.toml
+	@echo "installing Jupyter into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[jupyter]' --group lab
+	@touch $@
+
 .venv/benchmarking: .venv/installed pyproject.toml
 	@echo "installing what the benchmarks compare with into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
 
-.PHONY: help demo serve test lint clients docs fuzz soak bench clean
+.PHONY: help demo serve lab test lint clients docs notebooks fuzz soak bench clean
