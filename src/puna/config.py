@@ -28,12 +28,12 @@ from puna.models.pull import pull
 from puna.models.store import find
 from puna.models.template import template_in
 from puna.models.transfer import Progress, Report
-from puna.settings import DEFAULT_CONTEXT, OPTIONS, UPSTREAM, Settings, home, settings
+from puna.settings import DEFAULT_CONTEXT, OPTIONS, UPSTREAM, Settings, home, server, settings
 from puna.tokens.base import Tokenizer, is_turn_token
 from puna.tokens.cache import Cached
 
 __all__ = ["DEFAULT_CONTEXT", "OPTIONS", "Address", "Model", "Settings", "counter_of", "engine_of", "find_model", "format_of", "home", "in_format",
-           "model_file", "open_address", "open_spine", "own_format", "plan_of", "settings", "spine_of", "today",
+           "model_file", "open_address", "open_spine", "own_format", "plan_of", "server", "settings", "spine_of", "today",
            "upstream_of"]  # fmt: skip
 
 

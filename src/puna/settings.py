@@ -151,6 +151,13 @@ def home(environ: Mapping[str, str] | None = None) -> Path:
     return Path(given).expanduser().absolute() if given else user_cache_path("puna")
 
 
+def server(environ: Mapping[str, str] | None = None) -> tuple[str, str | None] | None:
+    """The server that the environment names for whoever talks to a model and names none: PUNA_URL, and PUNA_ENDPOINT, its name there."""
+    environ = os.environ if environ is None else environ
+    url = environ.get("PUNA_URL")
+    return (url, environ.get("PUNA_ENDPOINT") or None) if url else None
+
+
 def settings(
     flags: Mapping[str, object], environ: Mapping[str, str] | None = None, file: Path | None = None
 ) -> Settings:

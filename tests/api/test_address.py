@@ -42,6 +42,35 @@ def test_without_a_url_the_same_names_are_settings():
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, Address("http://there", name="one")),
+        ({"context": 512, "format": "llama2"}, Address("http://there", name="one", context=512, format="llama2")),
+        ({"endpoint": "two", "retries": 0}, Address("http://there", name="two", retries=0)),
+        ({"url": "http://elsewhere"}, Address("http://elsewhere")),
+    ],
+)
+def test_the_environment_names_the_server_where_the_arguments_name_nothing(given, expected, monkeypatch):
+    monkeypatch.setenv("PUNA_URL", "http://there")
+    monkeypatch.setenv("PUNA_ENDPOINT", "one")
+    assert where(**given) == expected
+
+
+@pytest.mark.parametrize("given", [{"model": "m.gguf"}, {"engine": "scripted"}, {"slots": 2}, {"file": "puna.toml"}])
+def test_a_local_model_that_is_asked_for_stands_before_the_environments_server(given, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "puna.toml").write_text("slots = 2\n", encoding="utf-8")
+    monkeypatch.setenv("PUNA_URL", "http://there")
+    assert isinstance(where(**given), config.Settings)
+
+
+def test_a_bad_address_in_the_environment_is_told_by_its_variable(monkeypatch):
+    monkeypatch.setenv("PUNA_URL", "ftp://there")
+    with pytest.raises(InputError, match="PUNA_URL must be an address"):
+        where()
+
+
+@pytest.mark.parametrize(
     ("given", "sentence"),
     [
         ({"url": "http://h", "slots": 2}, "slots: settings of a local model, which the server at http://h has"),

@@ -275,6 +275,41 @@ def test_exec_fills_in_its_address_where_no_shell_did():
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/ping\n", done.stdout)
 
 
+TALK = """
+import puna, subprocess, sys
+print(puna.Chat().send("hello").text)
+print(subprocess.run([sys.executable, "-m", "puna.cli", "run", "again"], capture_output=True, text=True).stdout)
+"""
+
+
+def test_what_exec_runs_talks_to_its_endpoint_through_puna_too():
+    done = puna(
+        "exec", "--engine", "scripted", "--name", "own", "--port", "0", "--verbose", "--", sys.executable, "-c", TALK
+    )
+    assert done.stdout.split("\n")[:2] == ["You said: hello", "You said: again"]
+    assert done.stderr.count("/endpoints/own/invocations-response-stream 200") == 2
+
+
+def test_exec_with_a_url_starts_nothing_and_names_the_server():
+    show = "import os; print(*(os.environ.get(n) for n in ('PUNA_URL', 'PUNA_ENDPOINT', 'AWS_ENDPOINT_URL')))"
+    for words, shown in (
+        (["--url", "sagemaker:far"], "sagemaker:far far None"),
+        (["--url", "http://127.0.0.1:9/", "--name", "own"], "http://127.0.0.1:9 own http://127.0.0.1:9"),
+        (["--url", "http://127.0.0.1:9/v1"], "http://127.0.0.1:9/v1 None None"),
+    ):
+        done = puna("exec", *words, "--", sys.executable, "-c", show + "; raise SystemExit(5)")
+        assert (done.stdout, done.returncode) == (f"{shown}\n", 5)
+    done = puna("exec", "--url", "sagemaker:far", "--slots", "2", "--", "true")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--slots is for an endpoint that is started" in done.stderr
+
+
+def test_a_bad_address_in_the_environment_is_told_by_its_variable():
+    done = puna("run", "hi", env={"PUNA_URL": "ftp://there"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "PUNA_URL must be an address" in done.stderr
+
+
 def test_env_prints_what_a_shell_can_read():
     exports = puna("env", "--url", "http://127.0.0.1:8080").stdout
     done = subprocess.run(

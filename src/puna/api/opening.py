@@ -6,14 +6,20 @@ import asyncio
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from puna import config
 from puna.api.given import check_text
 from puna.chat import Spine
 from puna.config import Address, Settings
+from puna.engines.address import checked
+from puna.engines.timeouts import Timeouts
 from puna.errors import InputError, unknown
 from puna.generation import Sampling
 from puna.models.transfer import Report
+
+_BOTH = ("model", "format", "context")
+"""Settings of a local model that a server's address may have too."""
 
 
 class Opening:
@@ -70,7 +76,37 @@ class Opening:
             await spine.engine.close()
 
 
-def local(given: Mapping[str, object], server: Mapping[str, object], file: Path | str | None) -> Settings:
+def place_of(
+    url: str | None, there: Mapping[str, Any], given: Mapping[str, Any], file: Path | str | None
+) -> Address | Settings:
+    """Where a conversation's answers come from: the server at ``url`` or, without one, at PUNA_URL; else a local model.
+
+    there: what only goes with a server. given: settings of a local model, of which a server takes model, format and context. A local
+    model that is asked for, by its name or any setting that only it has, stands before PUNA_URL. None counts as not given.
+
+    Raises:
+        InputError: an unknown name, a bad value, or what does not go together.
+    """
+    own = {name: value for name, value in given.items() if value is not None and name not in _BOTH}
+    here = file is not None or given["model"] is not None or bool(own)
+    named, place = None if url is not None or here else config.server(), "url"
+    endpoint, model = there["endpoint"], given["model"]
+    if named is not None:
+        (url, told), place = named, "PUNA_URL"
+        endpoint = told if endpoint is None else endpoint
+    if url is None:
+        away = {name: None if value == "auto" else value for name, value in there.items() if name != "retries"}
+        return _local(given, away, file)
+    settings = {name: value for name, value in given.items() if name not in _BOTH}
+    _check_server(url, endpoint, model, settings if file is None else {"file": file, **settings})
+    name = model if endpoint is None else endpoint
+    timeouts, rest = there["timeouts"] or Timeouts(), (there["dialect"], given["context"])
+    where = Address(url, there["api"], name, there["key"], given["format"], *rest, timeouts, there["retries"])
+    checked(where, {}, place)
+    return where
+
+
+def _local(given: Mapping[str, object], server: Mapping[str, object], file: Path | str | None) -> Settings:
     """The settings of a local engine. None counts as not given; server: what only goes with a server's address.
 
     Raises:
@@ -87,7 +123,7 @@ def local(given: Mapping[str, object], server: Mapping[str, object], file: Path 
     )
 
 
-def check_server(url: object, endpoint: object, model: object, settings: Mapping[str, object]) -> None:
+def _check_server(url: object, endpoint: object, model: object, settings: Mapping[str, object]) -> None:
     """Refuse what makes no address of a server.
 
     Raises:

@@ -11,15 +11,13 @@ from typing import Literal, Self
 from puna.api import saving
 from puna.api.conversation import Conversation, Verb, ask_of, begun
 from puna.api.given import check_text, named
-from puna.api.opening import Opening, check_server, local
+from puna.api.opening import Opening, place_of
 from puna.api.recording import Events, Recording
 from puna.api.stream import AsyncStream, Reply
 from puna.chat import Spine
-from puna.config import Address, Settings
 from puna.dialog.budget import Budget
 from puna.dialog.history import History
 from puna.dialog.prune import POLICIES
-from puna.engines.address import checked
 from puna.engines.base import EngineInfo
 from puna.engines.timeouts import Timeouts
 from puna.errors import EngineError, InputError, unknown
@@ -40,7 +38,8 @@ class AsyncChat:
     """A conversation with a local model, or with a server.
 
     url: a server's address (``http://127.0.0.1:8080``, ``https://HOST/v1``), or ``sagemaker:NAME`` for an endpoint of AWS by the
-    configuration of the environment; without it a model is loaded in a child process. model, endpoint: its name there, either word.
+    configuration of the environment; without it a model is loaded in a child process, unless PUNA_URL names a server and no setting of
+    a local model is given. model, endpoint: its name there, either word.
     api: what the server speaks, ``openai`` or ``sagemaker``; found out where it is not said. key: the bearer token it wants. format:
     in which prompts are written. dialect: of a SageMaker endpoint's container. context: tokens of the window. retries: further tries
     of a request that has no answer yet. timeouts: longest waits. system: the system message. history: messages that came before.
@@ -78,16 +77,15 @@ class AsyncChat:
     ) -> None:
         if policy not in POLICIES:
             raise InputError(unknown("policy", policy, POLICIES))
-        given = {"model": model, "format": format, "context": context, **settings}
-        if url is None:
-            server = {"endpoint": endpoint, "key": key, "timeouts": timeouts}
-            server |= {name: value for name, value in (("api", api), ("dialect", dialect)) if value != "auto"}
-            where: Address | Settings = local(given, server, file)
-        else:
-            check_server(url, endpoint, model, settings if file is None else {"file": file, **settings})
-            name = model if endpoint is None else endpoint
-            where = Address(url, api, name, key, format, dialect, context, timeouts or Timeouts(), retries)
-            checked(where, {}, "url")
+        there = {
+            "endpoint": endpoint,
+            "key": key,
+            "timeouts": timeouts,
+            "api": api,
+            "dialect": dialect,
+            "retries": retries,
+        }
+        where = place_of(url, there, {"model": model, "format": format, "context": context, **settings}, file)
         self._opening = Opening(where, progress)
         self._opening.join(self)
         self._talk = begun(system, dialog_of(history), policy)

@@ -14,12 +14,14 @@ _SERVICE_URLS = tuple(f"AWS_ENDPOINT_URL_{name}" for name in ("SAGEMAKER_RUNTIME
 _PLUGIN = "puna=puna_botocore_plugin"
 
 
-def endpoint_environment(url: str, environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def endpoint_environment(
+    url: str, environ: Mapping[str, str], endpoint: str | None = None
+) -> tuple[dict[str, str], list[str]]:
     """Variables to set for programs that shall talk to ``url``, and a sentence for each one that replaces another.
 
-    Real keys and profiles stay as they are: they only sign requests that go to ``url``.
+    endpoint: its name there, where that is known. Real keys and profiles stay as they are: they only sign requests that go to ``url``.
     """
-    chosen: dict[str, str] = {"AWS_ENDPOINT_URL": url, **_keys(environ)}
+    chosen: dict[str, str] = {"AWS_ENDPOINT_URL": url, **_keys(environ), **puna_environment(url, endpoint)}
     chosen.update({name: url for name in _SERVICE_URLS if name in environ})
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     chosen["AWS_REGION"] = chosen["AWS_DEFAULT_REGION"] = region
@@ -34,6 +36,11 @@ def endpoint_environment(url: str, environ: Mapping[str, str]) -> tuple[dict[str
             chosen[name] = _joined(environ.get(name), "127.0.0.1,localhost", ",")
     changed = {name: value for name, value in chosen.items() if environ.get(name) != value}
     return changed, [*_replaced(changed, environ), *_unused_keys(environ)]
+
+
+def puna_environment(url: str, endpoint: str | None) -> dict[str, str]:
+    """Variables by which puna's own programs talk to a server."""
+    return {"PUNA_URL": url, **({} if endpoint is None else {"PUNA_ENDPOINT": endpoint})}
 
 
 def _keys(environ: Mapping[str, str]) -> dict[str, str]:

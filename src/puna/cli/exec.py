@@ -2,9 +2,12 @@
 
 Any program that uses an AWS SDK will do: its calls to SageMaker Runtime, STS and IAM go to the endpoint. The
 endpoint listens on port 8080, or on a free one where that is taken. In the program's arguments,
-$AWS_ENDPOINT_URL stands for its address, also where no shell replaces it.
+$AWS_ENDPOINT_URL stands for its address, also where no shell replaces it. puna.Chat() and puna's own verbs in it talk
+to the endpoint too (PUNA_URL). With --url no endpoint is started, and they talk to the one that is named.
 
-Example: puna exec -- python my_sagemaker_script.py
+Examples: puna exec -- python my_sagemaker_script.py
+          puna exec -- jupyter lab notebooks/
+          puna exec --url sagemaker:my-endpoint -- jupyter lab notebooks/
 """
 
 from __future__ import annotations
@@ -17,15 +20,19 @@ import sys
 from dataclasses import replace
 
 from puna import config
-from puna.cli.aws_environment import endpoint_environment
+from puna.cli.aws_environment import endpoint_environment, puna_environment
 from puna.cli.endpoint import Endpoint, say, with_endpoint
 from puna.cli.options import SERVE, add_settings
+from puna.engines.address import checked
 from puna.errors import InputError
 from puna.server.listen import bind
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
+    parser.add_argument(
+        "--url", help="a server that is up, or sagemaker:NAME, instead of an endpoint for the command's life"
+    )
     add_settings(parser, SERVE)
     parser.add_argument("--verbose", action="store_true", help="print a line for each request that is answered")
     parser.add_argument("command", nargs="+", metavar="-- COMMAND ...", help="the program and its arguments")
@@ -33,23 +40,46 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The program's own exit status."""
+    if args.url:
+        return asyncio.run(_beside(args))
     wanted = config.settings(vars(args), file=args.config)
     if args.port is None and not _free(wanted.host, wanted.port):
         wanted = replace(wanted, port=0)
 
     async def execute(endpoint: Endpoint, stop: asyncio.Event) -> int:
         say(endpoint.ready_line)
-        return await _command(args.command, endpoint, stop)
+        return await _told(args.command, endpoint.url, endpoint.name, stop)
 
     return with_endpoint(wanted, execute, log=say if args.verbose else _say_nothing)
 
 
-async def _command(command: list[str], endpoint: Endpoint, stop: asyncio.Event) -> int:
-    chosen, notes = endpoint_environment(endpoint.url, os.environ)
+async def _beside(args: argparse.Namespace) -> int:
+    """The program against a server that is up. Ctrl-C has reached the program too, which decides when to end."""
+    given = [name for name in (*SERVE, "config") if getattr(args, name, None) is not None and name != "name"]
+    if given:
+        flag = f"--{given[0].replace('_', '-')}"
+        raise InputError(
+            f"{flag} is for an endpoint that is started, but --url names one that is up; leave out one of them"
+        )
+    where = checked(config.Address(args.url, name=args.name), os.environ)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if where.aws or where.api == "openai":
+        return await _command(args.command, args.url, puna_environment(args.url, where.name), stop)
+    return await _told(args.command, where.url, where.name, stop)
+
+
+async def _told(command: list[str], url: str, name: str | None, stop: asyncio.Event) -> int:
+    """The program in an environment of AWS's whose replaced variables are said."""
+    chosen, notes = endpoint_environment(url, os.environ, name)
     for note in notes:
         say(f"puna: {note}")
-    words = [word.replace("${AWS_ENDPOINT_URL}", endpoint.url).replace("$AWS_ENDPOINT_URL", endpoint.url)
-             for word in command]  # fmt: skip
+    return await _command(command, url, chosen, stop)
+
+
+async def _command(command: list[str], url: str, chosen: dict[str, str], stop: asyncio.Event) -> int:
+    words = [word.replace("${AWS_ENDPOINT_URL}", url).replace("$AWS_ENDPOINT_URL", url) for word in command]
     try:
         process = await asyncio.create_subprocess_exec(*words, env={**os.environ, **chosen})
     except OSError as error:

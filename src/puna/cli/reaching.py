@@ -9,7 +9,7 @@ from puna import config
 from puna.chat import Spine
 from puna.cli.options import ENGINE
 from puna.cli.progress import on_terminal
-from puna.engines.address import APIS, DEFAULT_ENDPOINT
+from puna.engines.address import APIS, DEFAULT_ENDPOINT, checked
 from puna.errors import InputError
 from puna.terminal.desk import Reached
 
@@ -20,7 +20,8 @@ _THERE = ("model", "format", "context")
 def add_address(parser: argparse.ArgumentParser) -> None:
     """The options that name a server."""
     parser.add_argument(
-        "--url", help="a server, or sagemaker:NAME; without it a model is loaded for the command's life"
+        "--url",
+        help="a server, or sagemaker:NAME (default PUNA_URL); without it a model is loaded for the command's life",
     )
     parser.add_argument("--api", choices=APIS, help="what the server speaks (default auto: found out)")
     parser.add_argument(
@@ -34,6 +35,7 @@ def opener(args: argparse.Namespace) -> Callable[[], Awaitable[Spine]]:
     Raises:
         InputError: options that do not go together, or a model that cannot be had.
     """
+    _take_from_environment(args)
     if args.url:
         address = _address(args)
         return lambda: config.open_address(address)
@@ -49,8 +51,19 @@ def opener(args: argparse.Namespace) -> Callable[[], Awaitable[Spine]]:
 
 def reached(args: argparse.Namespace) -> Reached:
     """The server by its address and name, for the person and for programs."""
+    _take_from_environment(args)
     name = args.endpoint or (args.model if args.url else None) or DEFAULT_ENDPOINT
     return Reached(args.url or None, name)
+
+
+def _take_from_environment(args: argparse.Namespace) -> None:
+    """The server of PUNA_URL, where no option names a server or a setting that only a local model has."""
+    local = [name for name in ENGINE if getattr(args, name, None) is not None and name not in {"format", "context"}]
+    named = None if args.url is not None or local or args.config is not None else config.server()
+    if named is not None:
+        args.url, endpoint = named
+        checked(config.Address(args.url, name=endpoint), {}, "PUNA_URL")
+        args.endpoint = args.endpoint or endpoint
 
 
 def _address(args: argparse.Namespace) -> config.Address:
