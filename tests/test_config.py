@@ -35,6 +35,26 @@ def test_a_bad_value_is_refused_by_its_place(flags, environ, parts):
     assert all(part in str(caught.value) for part in parts)
 
 
+def test_the_port_of_a_sagemaker_container_counts_where_none_is_named(tmp_path):
+    file = tmp_path / "puna.toml"
+    file.write_text("port = 1\n")
+    bound = {"SAGEMAKER_BIND_TO_PORT": "9001", "SAGEMAKER_SAFE_PORT_RANGE": "9000-9010", "SAGEMAKER_REGION": "x"}
+    assert config.settings({}, bound).port == config.settings({}, bound, file).port == 9001
+    assert config.settings({}, {**bound, "PUNA_PORT": "9002"}).port == 9002
+    assert config.settings({"port": 9003}, {**bound, "PUNA_PORT": "9002"}).port == 9003
+    assert config.settings({}, {"SAGEMAKER_BIND_TO_PORT": ""}).port == 8080
+    with pytest.raises(InputError, match="SAGEMAKER_BIND_TO_PORT must be a whole number from 0 to 65535, not 'http'"):
+        config.settings({}, {"SAGEMAKER_BIND_TO_PORT": "http"})
+
+
+@pytest.mark.model
+def test_the_model_may_be_the_one_of_a_folder(tmp_path, model_file):
+    (tmp_path / "model.gguf").symlink_to(model_file)
+    found = config.find_model(config.settings({"model": str(tmp_path)}))
+    assert found is not None
+    assert (found.name, found.path) == ("model", tmp_path / "model.gguf")
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [("port = [", "TOML"), ("prot = 1", "Did you mean 'port'"), ('port = "x"', "port in"), (b"\xff", "TOML")],
@@ -81,10 +101,3 @@ def _small() -> bool:
 
 def _huge():
     pytest.skip("this machine has memory for it")
-
-
-def test_logs_are_kept_but_not_for_ever(tmp_path):
-    for n in range(30):
-        config._log_file(tmp_path).with_name(f"engine-{n}.log").touch()
-    config._log_file(tmp_path)
-    assert len(list((tmp_path / "logs").iterdir())) == config.KEPT_LOGS - 1

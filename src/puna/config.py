@@ -14,6 +14,7 @@ from typing import Literal
 from puna.chat import Spine
 from puna.engines.address import DEFAULT_ENDPOINT, Address, checked, keyed
 from puna.engines.base import Engine, EngineInfo, Speaks, innermost
+from puna.engines.logs import log_file
 from puna.engines.machine import cores, free_memory
 from puna.engines.plan import Plan, check_cache
 from puna.errors import InputError
@@ -23,6 +24,7 @@ from puna.formats.counting import PromptCounter
 from puna.formats.jinja import Jinja
 from puna.formats.llama3 import spoken
 from puna.models.catalog import Entry, resolve
+from puna.models.folder import model_in
 from puna.models.gguf import Gguf, read
 from puna.models.pull import pull
 from puna.models.store import find
@@ -104,7 +106,7 @@ def model_file(wanted: Settings, progress: Report = _silent) -> Path:
 def _path_of(found: Entry | Path, home_folder: Path, progress: Report) -> Path:
     """A file in the store was verified when it was put there, so that starting needs no second look at every byte."""
     if isinstance(found, Path):
-        return found
+        return model_in(found) if found.is_dir() else found
     return find(found, home_folder) or pull(found, home_folder, progress)
 
 
@@ -310,7 +312,7 @@ def _llamacpp(wanted: Settings, model: Model, tell: Callable[[str], None]) -> En
         slots=plan.slots,
         threads=plan.threads,
         batch_threads=plan.batch_threads,
-        log=_log_file(wanted.home),
+        log=log_file(wanted.home),
         control={**model.facts.control, **matched},
         matched=frozenset(matched),
         bos=model.facts.bos if model.facts.add_bos else None,
@@ -380,16 +382,3 @@ def _context(wanted: Settings, facts: Gguf) -> int:
 def today() -> date:
     """The date that a model's own template may ask for."""
     return datetime.now().astimezone().date()
-
-
-KEPT_LOGS = 10
-
-
-def _log_file(home_folder: Path) -> Path:
-    """The engine's log of this process; older ones beyond the newest ten go."""
-    folder = home_folder / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    logs = sorted(folder.glob("engine-*.log"), key=lambda log: log.stat().st_mtime)
-    for old in logs[: -KEPT_LOGS + 1]:
-        old.unlink(missing_ok=True)
-    return folder / f"engine-{os.getpid()}.log"

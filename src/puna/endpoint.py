@@ -24,8 +24,8 @@ from puna.server.faults import Faults
 from puna.server.invocations import Limits, Service
 from puna.server.loading import Late
 
-DRAIN_SECONDS = 30
-"""How long a stop waits for what was accepted; SageMaker kills a container after as long."""
+DRAIN_SECONDS = 25
+"""How long a stop waits for what was accepted. SageMaker kills a container 30 s after SIGTERM: by then what is left was told its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,7 @@ def _setup(wanted: config.Settings, guards: Guards, engine: Engine, log: Log) ->
         waiting=lambda: engine.waiting,
         restarts=lambda: engine.restarts,
         dialect=wanted.dialect,
+        streams=wanted.invocations == "stream",
         limits=Limits(wanted.invocation_seconds, wanted.stream_seconds, cap=wanted.answer_length == "cap"),
         faults=guards.faults,
         prompts=wanted.receipts == "text",

@@ -26,7 +26,8 @@ DEFAULT_CONTEXT = 4096
 class Option:
     """One setting: its name (``--some-name``, ``PUNA_SOME_NAME``, ``some_name =``), type, default and meaning.
 
-    secret: it has no flag, since everyone on a machine can read the words of its command lines.
+    secret: it has no flag, since everyone on a machine can read the words of its command lines. also: a variable of another
+    system's that says the same, where puna's own is not set.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Option:
     help: str
     choices: tuple[str, ...] = ()
     secret: bool = False
+    also: str | None = None
 
     @property
     def flag(self) -> str:
@@ -48,10 +50,10 @@ class Option:
 
 
 OPTIONS = (
-    Option("model", str, "smollm2-135m", "catalogue name, hf:OWNER/REPO[:FILE] or a .gguf file; pulled when missing"),
+    Option("model", str, "smollm2-135m", "catalogue name, hf:OWNER/REPO[:FILE], a .gguf file or a folder with one; pulled when missing"),
     Option("name", str, "llama-2-7b", "the endpoint's name, as clients call it"),
     Option("host", str, "127.0.0.1", "address to listen on; one that others can reach needs --auth"),
-    Option("port", int, 8080, "port to listen on; 0 picks a free one"),
+    Option("port", int, 8080, "port to listen on; 0 picks a free one", also="SAGEMAKER_BIND_TO_PORT"),
     Option("context", int, None, "window of one request, in tokens (default 4096, or the model's own if smaller)"),
     Option("slots", int, 4, "requests that are worked on at a time; slots times context tokens of memory are planned"),
     Option("queue", int, 256, "requests that may wait for a slot; beyond them, the refusal that clients retry"),
@@ -76,6 +78,7 @@ OPTIONS = (
     Option("replicas", int, 1, "copies of the endpoint on Ray Serve, each with an engine of its own (puna[ray])"),
     Option("dialect", str, AUTO, "the container's dialect on the SageMaker routes (auto: by each body's shape)",
            (AUTO, *DIALECTS)),
+    Option("invocations", str, "whole", "how /invocations, a container's route, answers where a request does not say", ("whole", "stream")),
     Option("answer_length", str, "demand", "where prompt and max tokens exceed the window: demand refuses, cap lowers max tokens "
            "and says so", ("demand", "cap")),
     Option("invocation_seconds", int, 60, "SageMaker's limit for a whole answer, or the first piece of a streamed one; 0 is off"),
@@ -119,6 +122,7 @@ class Settings:
     replicas: int = 1
     queue: int = 256
     dialect: str = AUTO
+    invocations: Literal["whole", "stream"] = "whole"
     answer_length: Literal["demand", "cap"] = "demand"
     invocation_seconds: int = 60
     stream_seconds: int = 480
@@ -173,7 +177,7 @@ def settings(
     for option in OPTIONS:
         places = (
             (option.flag, flags.get(option.name)),
-            (option.variable, environ.get(option.variable) or None),
+            *((name, environ.get(name) or None) for name in (option.variable, option.also) if name),
             (f"{option.name} in {file}", from_file.get(option.name)),
         )
         for place, value in places:

@@ -151,7 +151,7 @@ def test_a_signal_lets_what_was_accepted_end_and_takes_nothing_new(slow: str) ->
         assert begun.wait(20)
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("stopping: 1 request is finished first, within 30 s")
+        assert process.stderr.readline().startswith("stopping: 1 request is finished first, within 25 s")
         assert httpx.get(f"{url}/ping", trust_env=False).status_code == 503
         refused = httpx.post(f"{url}/endpoints/llama-2-7b/invocations", content=BODY, trust_env=False)
         assert (refused.status_code, refused.headers["x-amzn-errortype"]) == (503, "ServiceUnavailable")

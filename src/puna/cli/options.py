@@ -12,7 +12,7 @@ from puna.errors import InputError
 
 SERVE = tuple(option.name for option in OPTIONS)
 _ENDPOINT = {
-    "name", "host", "port", "slots", "queue", "dialect", "answer_length", "invocation_seconds", "stream_seconds", "receipts", "log",
+    "name", "host", "port", "slots", "queue", "dialect", "invocations", "answer_length", "invocation_seconds", "stream_seconds", "receipts", "log",
     "faults", "auth", "auth_keys", "auth_token", "upstream", "upstream_name", "upstream_key", "upstream_dialect", "replicas",
 }  # fmt: skip
 ENGINE = tuple(name for name in SERVE if name not in _ENDPOINT)

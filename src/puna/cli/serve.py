@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 from puna import config
 from puna.cli.endpoint import Endpoint, say, with_endpoint
@@ -23,6 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
+    signal.signal(signal.SIGTERM, _end)
     wanted = config.settings(vars(args), file=args.config)
     if wanted.replicas > 1:
         return _replicas(wanted)
@@ -35,6 +39,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
 
     return with_endpoint(wanted, serve)
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    """Before the endpoint's own handlers are there. The first process of a container is not ended by a signal that it does not handle."""
+    raise SystemExit(128 + number)
 
 
 def _replicas(wanted: config.Settings) -> int:

@@ -57,7 +57,8 @@ def _none() -> int:
 class Setup:
     """How an endpoint is run. log: gets a line per request; structured: as JSON. state: a word of ``container.STATUS``.
 
-    waiting: requests without a slot. restarts: of the engine's process, so far. dialect: of bodies to the SageMaker routes. prompts: whether receipts hold the
+    waiting: requests without a slot. restarts: of the engine's process, so far. dialect: of bodies to the SageMaker routes. streams: whether
+    ``/invocations`` streams where a request does not say. prompts: whether receipts hold the
     prompt's text and ids. proofs: one of which a request must bear; none means that the endpoint is open. reach: asks whether the server
     that the engine is the client of is there, and never raises; None for an engine that is none.
     """
@@ -68,6 +69,7 @@ class Setup:
     waiting: Callable[[], int] = _none
     restarts: Callable[[], int] = _none
     dialect: str = dialects.AUTO
+    streams: bool = False
     limits: Limits = field(default_factory=Limits)
     faults: Faults = field(default_factory=Faults)
     prompts: bool = False
@@ -95,7 +97,7 @@ def create_app(speaker: Speaker, endpoint: str, setup: Setup | None = None) -> S
         restarts=setup.restarts,
     )
     app = Starlette(
-        routes=_routes(service, health),
+        routes=_routes(service, health, streams=setup.streams),
         middleware=[
             Middleware(Exchanges, log=setup.log, structured=setup.structured, finished=finished),
             Middleware(Origins),
@@ -109,7 +111,7 @@ def create_app(speaker: Speaker, endpoint: str, setup: Setup | None = None) -> S
     return app
 
 
-def _routes(service: Service, health: Health) -> list[BaseRoute]:
+def _routes(service: Service, health: Health, *, streams: bool) -> list[BaseRoute]:
     endpoint, post = "/endpoints/{name:anything}", ["POST"]
     models = Models(service)
     plane = ControlPlane(service.endpoint, health.word, datetime.now(UTC))
@@ -131,7 +133,7 @@ def _routes(service: Service, health: Health) -> list[BaseRoute]:
         Route("/v1/models/{id:path}", models.one),
         Route("/tokenize", models.tokenize, methods=post),
         Route("/detokenize", models.detokenize, methods=post),
-        Route("/invocations", Invocations(service, Container()), methods=post),
+        Route("/invocations", Invocations(service, Container(streams=streams)), methods=post),
         Route("/ping", health.ping),
         Route("/health", health.health),
         Route("/metrics", service.metrics.show),

@@ -29,11 +29,16 @@ STATUS = {"loading": 503, "restarting": 503, "away": 503, "stopping": 503, "stop
 
 
 class Container:
-    """``POST /invocations``: whole, or streamed where the request has ``"stream": true``."""
+    """``POST /invocations``: whole or streamed as the request's ``stream`` says. streams: where it does not say.
+
+    Both calls of the Runtime API come here, and nothing in them tells which one it was.
+    """
 
     kind = "container"
-    streams = False
     timed = False
+
+    def __init__(self, *, streams: bool = False) -> None:
+        self.streams = streams
 
     def check(self, scope: Scope, service: Service) -> None:
         """A container has one model and no name."""
