@@ -1,0 +1,175 @@
+"""Files and folders of text: which of them can be read, what they say, and why the others were left out. Knows no passage and no index.
+
+In a folder, text, Markdown and HTML files are read, by the ends of their names; a file that is named itself is read whatever its name
+ends in. Nothing is followed that leads out of what was named: a link inside a folder is told, and left alone, so that no text comes from
+where nobody pointed at, and no circle of links has an end to wait for.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from puna.errors import InputError
+
+Kind = Literal["text", "markdown", "html"]
+
+KINDS: dict[str, Kind] = {
+    ".txt": "text",
+    ".text": "text",
+    ".rst": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+}
+"""What a file is read as, by the end of its name."""
+
+MAX_FILE = 8 * 1024 * 1024
+"""Bytes of a file; more is a log or a data set rather than something that was written to be read."""
+
+OTHER_KIND = f"not one of {' '.join(KINDS)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file, folder or link that was left out. path: as a person finds it. why: a few words, the same for the same reason."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells a changed file from one that is as it was: bytes, and times in nanoseconds."""
+
+    size: int
+    modified: int
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that can be looked into. path: its real one. shown: as a person finds it, from what was named."""
+
+    path: str
+    shown: str
+    kind: Kind
+    stamp: Stamp
+
+
+def named(paths: Iterable[Path | str]) -> tuple[Path, ...]:
+    """The paths as they were given, each once.
+
+    Raises:
+        InputError: none was given, or one that is not there.
+    """
+    given = tuple(dict.fromkeys(Path(path) for path in paths))
+    if not given:
+        raise InputError("documents must be at least one file or folder, but none was named")
+    for path in given:
+        try:
+            path.stat()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            why = getattr(error, "strerror", None) or error
+            raise InputError(f"documents must be files or folders that can be read, but {path}: {why}") from error
+    return given
+
+
+def look(paths: Sequence[Path]) -> tuple[tuple[File, ...], tuple[Skipped, ...]]:
+    """The files in what was named, each once and in the order of their names, and what was left out. Reads no file."""
+    files: dict[str, File] = {}
+    skipped: dict[str, Skipped] = {}
+    for path in paths:
+        for found in _in(path):
+            if isinstance(found, Skipped):
+                skipped.setdefault(found.path, found)
+            else:
+                files.setdefault(found.path, found)
+    return tuple(files.values()), tuple(skipped.values())
+
+
+def read(file: File) -> tuple[bytes, Stamp] | Skipped:
+    """The bytes of a file with the stamp that they had, or why they are not read."""
+    try:
+        # A pipe that has taken the file's place would be waited for.
+        opened = os.open(file.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(opened, "rb") as stream:
+            found = os.fstat(opened)
+            if not stat.S_ISREG(found.st_mode):
+                return Skipped(file.shown, "no plain file")
+            data = stream.read(MAX_FILE + 1)
+    except OSError as error:
+        return Skipped(file.shown, f"cannot be read: {error.strerror or error}")
+    return Skipped(file.shown, _TOO_LARGE) if len(data) > MAX_FILE else (data, _stamp(found))
+
+
+def text_of(file: File, data: bytes) -> str | Skipped:
+    """What the bytes of a file say, or why that cannot be told."""
+    if b"\0" in data:
+        return Skipped(file.shown, "binary, not text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return Skipped(file.shown, "not UTF-8")
+
+
+def readable(name: str) -> str:
+    """The name of a file as text that UTF-8 can carry: bytes that are none stand as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+_TOO_LARGE = f"larger than {MAX_FILE // 1024 // 1024} MiB"
+
+
+def _in(path: Path) -> Iterator[File | Skipped]:
+    real = os.path.realpath(path)
+    if os.path.isdir(real):  # noqa: PTH112
+        yield from _in_folder(real, path)
+    else:
+        yield _file(real, readable(str(path)), KINDS.get(path.suffix.lower(), "text"))
+
+
+def _in_folder(real: str, path: Path) -> Iterator[File | Skipped]:
+    """Everything below a folder; what a folder has itself comes before what its folders have."""
+    waiting = deque([(real, "" if str(path) == "." else f"{path}{'' if str(path).endswith(os.sep) else os.sep}")])
+    while waiting:
+        folder, shown = waiting.popleft()
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Skipped(readable(shown), f"cannot be read: {error.strerror or error}")
+            continue
+        for entry in inside:
+            name = readable(f"{shown}{entry.name}")
+            if entry.name.startswith("."):
+                yield Skipped(name, "hidden")
+            elif entry.is_symlink():
+                yield Skipped(name, "a link; name what it leads to")
+            elif entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, f"{shown}{entry.name}{os.sep}"))
+            elif (kind := KINDS.get(os.path.splitext(entry.name)[1].lower())) is None:  # noqa: PTH122
+                yield Skipped(name, OTHER_KIND)
+            else:
+                yield _file(entry.path, name, kind)
+
+
+def _file(real: str, shown: str, kind: Kind) -> File | Skipped:
+    try:
+        found = os.lstat(real)
+    except OSError as error:
+        return Skipped(shown, f"cannot be read: {error.strerror or error}")
+    if not stat.S_ISREG(found.st_mode):
+        return Skipped(shown, "no plain file")
+    return File(real, shown, kind, _stamp(found)) if found.st_size <= MAX_FILE else Skipped(shown, _TOO_LARGE)
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
