@@ -109,7 +109,7 @@ def _read(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = relinked(source[0], page, place)
 
 
-def _tell(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:  # noqa: ARG001  # Sphinx's
+def _tell(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:  # noqa: ARG001, PLR0917  # Sphinx's
     """A docstring, as Sphinx shall read it."""
     lines[:] = with_fields(lines, names_of(thing))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 
 _NAMED = re.compile(r"(?:(?<=^)|(?<=[.;:)?] )|(?<=``, )|(?<=\. ))((?:\w+, )*\w+): (?=\S)")
@@ -18,10 +19,8 @@ _ERROR = re.compile(
 def names_of(thing: object) -> set[str]:
     """The parameters of a function or class, and the fields of a dataclass."""
     names = {entry.name for entry in fields(thing)} if is_dataclass(thing) else set()
-    try:
-        names |= set(inspect.signature(thing).parameters)  # type: ignore[arg-type]  # what cannot be called raises
-    except (TypeError, ValueError):
-        pass
+    with suppress(TypeError, ValueError):  # what cannot be called, or tells nothing of it
+        names |= set(inspect.signature(thing).parameters)  # type: ignore[arg-type]
     return names - {"self", "cls"}
 
 

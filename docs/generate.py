@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -27,6 +28,10 @@ from puna.wire.dialect import Choice, Dialect, Facts, Field
 from puna.wire.dialects import DIALECTS
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from limits import limits_page  # noqa: E402
+
 MADE = "<!-- made by docs/generate.py -->\n"
 
 LINT_INTRO = f"""{MADE}
@@ -216,7 +221,12 @@ _RECEIPT = Receipt(
 )  # fmt: skip
 
 
-PAGES = {"lint.md": lint_page, "families.md": families_page, "dialects.md": dialects_page}
+PAGES = {
+    "lint.md": lint_page,
+    "families.md": families_page,
+    "dialects.md": dialects_page,
+    "limits.md": lambda: MADE + limits_page(),
+}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():
