@@ -11,6 +11,7 @@ import posixpath
 import re
 import sys
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
@@ -57,6 +58,7 @@ html_theme = "furo"
 html_title = f"puna {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = [("files.js", {"priority": 900})]
 html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_show_sourcelink = False
@@ -109,14 +111,22 @@ def _read(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = relinked(source[0], page, place)
 
 
-def _tell(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:  # noqa: ARG001, PLR0917  # Sphinx's
-    """A docstring, as Sphinx shall read it."""
+def _tell(*told: Any) -> None:
+    """A docstring, as Sphinx shall read it. told: as Sphinx has it; app, kind, name, thing, options, lines."""
+    thing, lines = told[3], told[5]
     lines[:] = with_fields(lines, names_of(thing))
+
+
+def _sign(*told: Any) -> tuple[str | None, str | None]:
+    """A signature without the addresses of defaults that are functions. told: as Sphinx has it, the signature and the result at the end."""
+    signature, result = told[-2:]
+    return signature and re.sub(r"<function \w+>", "...", signature), result
 
 
 def setup(app: Sphinx) -> None:
     """Sphinx asks for this."""
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", _tell, priority=400)  # before napoleon's
+    app.connect("autodoc-process-signature", _sign)
     for name in ("llama2", "chatml", "smollm2"):  # of fences that show a prompt
         app.add_lexer(name, TextLexer)
