@@ -15,10 +15,9 @@ from starlette.applications import Starlette
 from puna import config
 from puna.chat import Spine
 from puna.engines.base import Engine, EngineInfo
-from puna.errors import InputError
 from puna.playground.web import add_to
 from puna.server.app import Setup, create_app
-from puna.server.auth import Proof, SigV4, Token
+from puna.server.auth import Proof, proofs_of
 from puna.server.exchange import Log
 from puna.server.faults import Faults
 from puna.server.invocations import Limits, Service
@@ -88,16 +87,18 @@ class Guards:
         Raises:
             InputError: keys or token are missing, or written in another way; a file of faults that is none.
         """
-        return cls(_proofs(wanted), Faults.read(Path(wanted.faults)) if wanted.faults else Faults())
+        return cls(proofs_of(wanted), Faults.read(Path(wanted.faults)) if wanted.faults else Faults())
 
 
-def put_together(wanted: config.Settings, model: config.Model | None, guards: Guards, log: Log, note: Log) -> Endpoint:
-    """An endpoint with its page. log: gets a line per request."""
+def put_together(
+    wanted: config.Settings, model: config.Model | None, guards: Guards, log: Log, note: Log, *, alone: bool = True
+) -> Endpoint:
+    """An endpoint with its page. log: gets a line per request. alone: whether it is the only one that answers at its address."""
     late = Late(_expected(wanted, model))
     if model is not None:
         note(f"{model.name}: {config.plan_of(wanted, model).told}")
     engine = config.engine_of(wanted, model, note)
-    app = create_app(late, wanted.name, _setup(wanted, guards, engine, log))
+    app = create_app(late, wanted.name, _setup(wanted, guards, engine, log, alone=alone))
     add_to(app, late, wanted.home / "sessions")
     return Endpoint(wanted, model, engine, app, late, note)
 
@@ -110,7 +111,7 @@ def _expected(wanted: config.Settings, model: config.Model | None) -> EngineInfo
     return EngineInfo(name, "", wanted.context or config.DEFAULT_CONTEXT, wanted.slots)
 
 
-def _setup(wanted: config.Settings, guards: Guards, engine: Engine, log: Log) -> Setup:
+def _setup(wanted: config.Settings, guards: Guards, engine: Engine, log: Log, *, alone: bool) -> Setup:
     return Setup(
         log=log,
         structured=wanted.log == "json",
@@ -122,24 +123,7 @@ def _setup(wanted: config.Settings, guards: Guards, engine: Engine, log: Log) ->
         limits=Limits(wanted.invocation_seconds, wanted.stream_seconds, cap=wanted.answer_length == "cap"),
         faults=guards.faults,
         prompts=wanted.receipts == "text",
+        deploys=alone,
         proofs=guards.proofs,
         reach=getattr(engine, "reachable", None),
     )
-
-
-def _proofs(wanted: config.Settings) -> tuple[Proof, ...]:
-    """What requests must bear one of."""
-    kinds = (wanted.auth or "none").split("+")
-    proofs: list[Proof] = []
-    if "sigv4" in kinds:
-        pairs = [entry.strip().partition(":") for entry in (wanted.auth_keys or "").split(",") if entry.strip()]
-        if not pairs or not all(name and secret for name, _, secret in pairs):
-            raise InputError(
-                "--auth sigv4 needs PUNA_AUTH_KEYS=ID:SECRET (several with commas between), and it is not so"
-            )
-        proofs.append(SigV4({name: secret for name, _, secret in pairs}))
-    if "token" in kinds:
-        if not wanted.auth_token:
-            raise InputError("--auth token needs the token in PUNA_AUTH_TOKEN, and there is none")
-        proofs.append(Token(wanted.auth_token))
-    return tuple(proofs)

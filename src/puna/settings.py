@@ -148,11 +148,20 @@ _RANGES = {"port": (0, 65535), "context": (64, 10_000_000), "slots": (1, 256), "
 
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of models, logs and sessions: PUNA_HOME, or ``puna`` in the user's cache folder."""
+    """The folder of models, logs and sessions: PUNA_HOME, or ``puna`` in the user's cache folder.
+
+    Raises:
+        InputError: a home of nobody.
+    """
     from platformdirs import user_cache_path  # noqa: PLC0415  # 10 ms that only this needs
 
     given = (os.environ if environ is None else environ).get("PUNA_HOME")
-    return Path(given).expanduser().absolute() if given else user_cache_path("puna")
+    if not given:
+        return user_cache_path("puna")
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError as error:  # ~NAME of nobody
+        raise InputError(f"PUNA_HOME must be a folder, but {given[:80]!r} is none: {error}") from error
 
 
 def server(environ: Mapping[str, str] | None = None) -> tuple[str, str | None] | None:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
 from puna.server.controlplane import ControlPlane
+from puna.server.deployments import Deployments
 from puna.server.exchange import Exchanges
 
 from .live import ENDPOINT, Live
@@ -41,13 +42,12 @@ REFUSED = [
     ("sts", "get_session_token", {}, 400, "InvalidAction", "The action GetSessionToken is not valid"),
     (
         "sagemaker",
-        "delete_endpoint",
-        {"EndpointName": "x"},
+        "list_training_jobs",
+        {},
         400,
         "UnknownOperationException",
-        "does not offer SageMaker.De",
+        "does not offer SageMaker.ListTrainingJobs; of SageMaker's control plane it answers CreateModel, DescribeModel",
     ),
-    ("sagemaker", "list_models", {}, 400, "UnknownOperationException", "nothing to create, change or delete here"),
     (
         "sagemaker",
         "describe_endpoint",
@@ -93,9 +93,8 @@ REFUSED = [
         400,
         "ValidationException",
         (
-            "4 validation errors detected: Value 'a_b' at 'nameContains' failed to satisfy constraint: Member must satisfy "
-            "regular expression pattern: [a-zA-Z0-9-]+; Value 'name' at 'sortBy' failed to satisfy constraint: Member must "
-            "satisfy enum value set: [Name, CreationTime, Status]; "
+            "4 validation errors detected: Value 'name' at 'sortBy' failed to satisfy constraint: Member must satisfy enum "
+            "value set: [Name, CreationTime, Status]; Value '101' at 'maxResults' failed"
         ),
     ),
     (
@@ -200,7 +199,7 @@ def ask(target: str, body: str, state: str = "ready") -> httpx.Response:
     """One call to a control plane that nobody signed."""
 
     async def asked() -> httpx.Response:
-        app = Exchanges(ControlPlane("Mine", lambda: state, CREATED), log=lambda _: None)
+        app = Exchanges(ControlPlane("Mine", lambda: state, CREATED, Deployments()), log=lambda _: None)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
             return await http.post("/", content=body, headers={"x-amz-target": f"SageMaker.{target}"})
 
@@ -299,7 +298,7 @@ ODD = [
         "listendpoints",
         "{}",
         "UnknownOperationException",
-        "puna answers DescribeEndpoint, DescribeEndpointConfig, ListEnd",
+        "puna does not offer SageMaker.listendpoints; of",
     ),
     ("ListEndpoints", " " * 70_000, "RequestEntityTooLarge", "65536"),
 ]

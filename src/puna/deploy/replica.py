@@ -45,7 +45,7 @@ class Replica:
         self.name = name()
         # Ray lets no more in than may be here; a second bound would refuse what another replica could take.
         wanted = replace(wanted, queue=max(wanted.queue, wanted.slots))
-        self.made = endpoint.put_together(wanted, model, guards, say, note)
+        self.made = endpoint.put_together(wanted, model, guards, say, note, alone=False)
         self.spine = await self.made.load()
         self.loop = asyncio.get_running_loop()
         self.draining: Future[None] | None = None

@@ -59,7 +59,7 @@ class Setup:
 
     waiting: requests without a slot. restarts: of the engine's process, so far. dialect: of bodies to the SageMaker routes. streams: whether
     ``/invocations`` streams where a request does not say. prompts: whether receipts hold the
-    prompt's text and ids. proofs: one of which a request must bear; none means that the endpoint is open. reach: asks whether the server
+    prompt's text and ids. deploys: whether callers may create endpoints. proofs: one of which a request must bear; none means that the endpoint is open. reach: asks whether the server
     that the engine is the client of is there, and never raises; None for an engine that is none.
     """
 
@@ -73,6 +73,7 @@ class Setup:
     limits: Limits = field(default_factory=Limits)
     faults: Faults = field(default_factory=Faults)
     prompts: bool = False
+    deploys: bool = True
     proofs: tuple[Proof, ...] = ()
     reach: Callable[[], Awaitable[bool]] | None = None
 
@@ -84,6 +85,7 @@ def create_app(speaker: Speaker, endpoint: str, setup: Setup | None = None) -> S
     service = Service(
         speaker, endpoint, Receipts(), metrics, setup.dialect, setup.limits, setup.faults, prompts=setup.prompts
     )
+    service.deployments.open = setup.deploys
 
     def finished(exchange: Exchange) -> None:
         metrics.finished(exchange.route, exchange.status, exchange.seconds)
@@ -114,16 +116,14 @@ def create_app(speaker: Speaker, endpoint: str, setup: Setup | None = None) -> S
 def _routes(service: Service, health: Health, *, streams: bool) -> list[BaseRoute]:
     endpoint, post = "/endpoints/{name:anything}", ["POST"]
     models = Models(service)
-    plane = ControlPlane(service.endpoint, health.word, datetime.now(UTC))
+    plane = ControlPlane(service.endpoint, health.word, datetime.now(UTC), service.deployments)
     chat, completion = Completions("chat"), Completions("completion")
     scoped_chat, scoped_completion = Completions("chat", scoped=True), Completions("completion", scoped=True)
     return [
         Route(f"{endpoint}/invocations", Invocations(service, sagemaker.Whole()), methods=post),
         Route(f"{endpoint}/invocations-response-stream", Invocations(service, sagemaker.Streamed()), methods=post),
-        Route(f"{endpoint}/async-invocations", NotOffered("async", service.endpoint), methods=post),
-        Route(
-            f"{endpoint}/invocations-bidirectional-stream", NotOffered("bidirectional", service.endpoint), methods=post
-        ),
+        Route(f"{endpoint}/async-invocations", NotOffered("async", service.named), methods=post),
+        Route(f"{endpoint}/invocations-bidirectional-stream", NotOffered("bidirectional", service.named), methods=post),
         Route(f"{endpoint}/inference-components/{{component:anything}}", models.no_components, methods=post),
         Route(f"{endpoint}/openai/v1/chat/completions", Invocations(service, scoped_chat), methods=post),
         Route(f"{endpoint}/openai/v1/completions", Invocations(service, scoped_completion), methods=post),

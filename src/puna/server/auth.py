@@ -25,6 +25,7 @@ from puna.server.exchange import ClientGoneError, exchange_of, read_body
 from puna.server.invocations import MAX_BODY
 from puna.server.openai import error_response
 from puna.server.sigv4 import AuthError, MissingTokenError, Signed, UnknownKeyError
+from puna.settings import Settings
 
 OPEN = frozenset({"/ping", "/health", "/"})
 """Paths of which everyone may read: what checks a container's health has no keys, and a browser has none for a page."""
@@ -117,6 +118,28 @@ class Token:
         if not hmac.compare_digest(given.encode(), self._token):
             raise UnknownKeyError
         return "token"
+
+
+def proofs_of(wanted: Settings) -> tuple[Proof, ...]:
+    """What requests must bear one of, as the settings say; none where everyone may come.
+
+    Raises:
+        InputError: keys or token are missing, or written in another way.
+    """
+    kinds = (wanted.auth or "none").split("+")
+    proofs: list[Proof] = []
+    if "sigv4" in kinds:
+        pairs = [entry.strip().partition(":") for entry in (wanted.auth_keys or "").split(",") if entry.strip()]
+        if not pairs or not all(name and secret for name, _, secret in pairs):
+            raise InputError(
+                "--auth sigv4 needs PUNA_AUTH_KEYS=ID:SECRET (several with commas between), and it is not so"
+            )
+        proofs.append(SigV4({name: secret for name, _, secret in pairs}))
+    if "token" in kinds:
+        if not wanted.auth_token:
+            raise InputError("--auth token needs the token in PUNA_AUTH_TOKEN, and there is none")
+        proofs.append(Token(wanted.auth_token))
+    return tuple(proofs)
 
 
 class Guard:

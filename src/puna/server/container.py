@@ -58,7 +58,7 @@ class Container:
         """As the answer is."""
         return answer.streamed
 
-    def head(self, answer: Answer) -> dict[str, str]:
+    def head(self, call: Call, answer: Answer) -> dict[str, str]:  # noqa: ARG002
         """The media type."""
         return {"Content-Type": answer.media_type}
 

@@ -15,7 +15,7 @@ Headers that are no members of the operation are dropped, as the service documen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -28,7 +28,7 @@ from puna.server import aws
 from puna.server.exchange import exchange_of
 
 VARIANT = "AllTraffic"
-"""The one production variant, under the name that SageMaker's SDKs give it."""
+"""The production variant of the endpoint that is here, under the name that SageMaker's SDKs give it."""
 
 _SHOWN = 200
 """Characters of a value that a sentence repeats."""
@@ -46,7 +46,8 @@ class Rule:
     """What a text may be. header: where it comes from. member: its name in AWS's sentences. longest: characters.
 
     pattern: as the service model has it, and as sentences quote it; the whole text must match. secret: never repeated.
-    refusal: the sentence for what is well formed and not offered, with ``{value}`` and ``{endpoint}``; offered: what is.
+    refusal: the sentence for what is well formed and not offered, with ``{value}``, ``{endpoint}`` and ``{variant}``; offered: the
+    one value that is, with ``{variant}``.
     """
 
     header: str
@@ -55,7 +56,7 @@ class Rule:
     pattern: str
     secret: bool = False
     refusal: str = ""
-    offered: frozenset[str] = frozenset()
+    offered: str = ""
 
     def problems(self, value: str) -> list[str]:
         """The constraints that a value does not satisfy, in AWS's words."""
@@ -116,8 +117,8 @@ _COMMON = (
         "targetVariant",
         63,
         _WORD,
-        refusal=f"Variant {{value}} of endpoint {{endpoint}} not found. Its only variant is {VARIANT}.",
-        offered=frozenset({VARIANT}),
+        refusal="Variant {value} of endpoint {endpoint} not found. Its only variant is {variant}.",
+        offered="{variant}",
     ),
     Rule(
         f"{_OWN}Target-Container-Hostname",
@@ -169,10 +170,11 @@ WHOLE = _rules("Accept", "^(NEW_SESSION)$|^[a-zA-Z0-9](-*[a-zA-Z0-9])*$")
 STREAMED = _rules(f"{_OWN}Accept", "^[a-zA-Z0-9](-*[a-zA-Z0-9])*$")
 
 
-def check(name: str, headers: Headers, *, streamed: bool, endpoint: str) -> None:
+def check(name: str, headers: Headers, *, streamed: bool, endpoint: str, variant: str = VARIANT) -> None:
     """Refuse what is ill-formed, then a name that is not the endpoint's, then what the endpoint does not offer.
 
-    name: as the request's path has it, decoded. endpoint: the name of the one that is here. An empty header is none.
+    name: as the request's path has it, decoded. endpoint: the name of the one that answers. variant: of its only variant. An empty
+    header is none.
 
     Raises:
         ServiceError: with AWS's sentence.
@@ -181,8 +183,8 @@ def check(name: str, headers: Headers, *, streamed: bool, endpoint: str) -> None
     given = [(rule, value) for rule, value in found if value]
     check_name(name, endpoint, (problem for rule, value in given for problem in rule.problems(value)))
     for rule, value in given:
-        if rule.refusal and value not in rule.offered:
-            raise ServiceError(rule.refusal.format(value=value, endpoint=endpoint))
+        if rule.refusal and value != rule.offered.format(variant=variant):
+            raise ServiceError(rule.refusal.format(value=value, endpoint=endpoint, variant=variant))
 
 
 def check_name(name: str, endpoint: str, others: Iterable[str] = ()) -> None:
@@ -233,11 +235,11 @@ _NOT_OFFERED = {
 
 
 class NotOffered:
-    """An operation of SageMaker Runtime that is not offered. An ASGI app. endpoint: the name of the one that is here."""
+    """An operation of SageMaker Runtime that is not offered. An ASGI app. named: the name of the one that answers to a name."""
 
-    def __init__(self, kind: Literal["async", "bidirectional"], endpoint: str) -> None:
+    def __init__(self, kind: Literal["async", "bidirectional"], named: Callable[[str], str]) -> None:
         self.kind = kind
-        self.endpoint = endpoint
+        self.named = named
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse: a wrong name first, as SageMaker does."""
@@ -245,7 +247,7 @@ class NotOffered:
         exchange.route = self.kind
         sentence = _NOT_OFFERED[self.kind]
         try:
-            check_name(scope["path_params"]["name"], self.endpoint)
+            check_name(scope["path_params"]["name"], self.named(scope["path_params"]["name"]))
         except ServiceError as error:
             sentence = str(error)
         exchange.note = sentence

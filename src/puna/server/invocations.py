@@ -20,8 +20,11 @@ from starlette.types import Receive, Scope, Send
 from puna.errors import EngineStoppedError, PunaError
 from puna.generation import Receipt
 from puna.server.answers import Answer, Speaker, Waiting, answer_to, chosen, note_of, value_of
+from puna.server.deployments import Deployments
+from puna.server.deployments import Endpoint as Deployed
 from puna.server.exchange import ClientGoneError, Exchange, exchange_of, read_body, until_gone
 from puna.server.faults import STREAM_TIMED_OUT, TIMED_OUT, ContainerFault, Faults, StreamFault, Strike
+from puna.server.headers import VARIANT
 from puna.server.metrics import Metrics
 from puna.server.receipts import Receipts, path_of
 from puna.server.upstream import told
@@ -62,7 +65,7 @@ class Service:
     """Who answers, under which name, how, and what is kept of it. dialect: of bodies to the SageMaker routes.
 
     prompts: whether receipts hold the prompt's text and ids. draining: whether new requests are sent away. running: requests that
-    were accepted and are not done; quiet: set while there is none.
+    were accepted and are not done; quiet: set while there is none. deployments: other names that the same speaker answers under.
     """
 
     speaker: Speaker
@@ -76,9 +79,19 @@ class Service:
     draining: bool = False
     running: int = 0
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
+    deployments: Deployments = field(default_factory=Deployments)
 
     def __post_init__(self) -> None:
         self.quiet.set()
+
+    def named(self, name: str) -> str:
+        """The name of the endpoint that answers to a name: another one than was asked for where none does."""
+        return self.endpoint if self.deployments.answering(name) is None else name
+
+    def variant_of(self, name: str) -> str:
+        """The name of the only variant of the endpoint that answers to a name."""
+        deployed = self.deployments.answering(name)
+        return VARIANT if deployed is None else str(deployed.made.variant["VariantName"])
 
     def check_open(self) -> None:
         """Refuse what is new while the endpoint stops.
@@ -112,7 +125,8 @@ class Call:
     """One invocation under way. dialect: known once the body was read; before, that of a body of no known shape.
 
     faults: those that have struck, or will. known: what a receipt can tell before the answer has ended. prepared, sent: seconds that
-    went into preparing the answer, and into sending what there is of it. waiting: for its engine.
+    went into preparing the answer, and into sending what there is of it. waiting: for its engine. deployed: the endpoint that was asked,
+    where a caller created it.
     """
 
     scope: Scope
@@ -124,6 +138,12 @@ class Call:
     prepared: float = 0.0
     sent: float = 0.0
     waiting: Waiting = field(default_factory=Waiting)
+    deployed: Deployed | None = None
+
+    @property
+    def variant(self) -> str:
+        """The name of the variant that answers."""
+        return VARIANT if self.deployed is None else str(self.deployed.made.variant["VariantName"])
 
     def spent(self) -> dict[str, float]:
         """Seconds since its first byte, by what they went into; ``puna`` is all that is left."""
@@ -158,7 +178,7 @@ class Manner(Protocol):
     def chunked(self, answer: Answer) -> bool:
         """Whether records go out as they come, or all at once."""
 
-    def head(self, answer: Answer) -> dict[str, str]:
+    def head(self, call: Call, answer: Answer) -> dict[str, str]:
         """The answer's headers."""
 
     def part(self, record: bytes) -> bytes:
@@ -189,6 +209,7 @@ class Invocations:
         try:
             self.service.check_open()
             manner.check(scope, self.service)
+            call.deployed = self.service.deployments.answering(scope.get("path_params", {}).get("name", ""))
             body = await read_body(scope, receive, MAX_BODY)
             with self.service.accepted():
                 await until_gone(exchange, receive, self._answer(call, body, call.strike.send(send)))
@@ -221,7 +242,7 @@ class Invocations:
                 answer = await self._prepared(call, body)
                 call.prepared, call.waiting = time.monotonic() - began, answer.waiting
                 call.known = answer.turns[0].facts(prompts=service.prompts)
-                headers = {**manner.head(answer), "x-puna-prompt": answer.origin, **_named(call)}
+                headers = {**manner.head(call, answer), "x-puna-prompt": answer.origin, **_named(call)}
                 pulse = Pulse(service.metrics, call.exchange.began)
                 records = call.strike.records(answer.records(partial(self._done, call), pulse))
                 async with aclosing(records) as open_records:
@@ -250,7 +271,7 @@ class Invocations:
             service.speaker,
             call.dialect,
             value,
-            facts=Facts(call.exchange.id, int(time.time()), service.endpoint),
+            facts=Facts(call.exchange.id, int(time.time()), self._name(call)),
             streams=manner.streams,
             cap=service.limits.cap,
             attributes=attributes,
@@ -299,10 +320,18 @@ class Invocations:
         for receipt in receipts:
             self.service.metrics.receipt(receipt)
 
+    def _name(self, call: Call) -> str:
+        return self.service.endpoint if call.deployed is None else call.deployed.name
+
     def _keep(self, call: Call, facts: Mapping[str, object]) -> None:
         known = {
             "id": call.exchange.id,
-            "endpoint": self.service.endpoint,
+            "endpoint": self._name(call),
+            **(
+                {}
+                if call.deployed is None
+                else {"deployed": call.deployed.made.told(), "answered_by": self.service.endpoint}
+            ),
             "dialect": call.dialect.name,
             "faults": list(call.faults),
             "limits": {"context": self.service.speaker.info.context or None, **self.service.limits.as_json()},
@@ -332,6 +361,8 @@ async def _start(send: Send, headers: Mapping[str, str]) -> None:
 
 def _named(call: Call) -> dict[str, str]:
     told = {"x-puna-receipt": path_of(call.exchange.id), "x-puna-dialect": call.dialect.name}
+    if call.deployed is not None:
+        told["x-puna-deployed"] = f"model={call.deployed.made.model.name}; run=no"
     return {**told, "x-puna-faults": ", ".join(call.faults)} if call.faults else told
 
 

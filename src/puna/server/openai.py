@@ -53,7 +53,8 @@ class Completions:
     def check(self, scope: Scope, service: Service) -> None:
         """The endpoint's name, where the route has one."""
         if self.scoped:
-            check_name(scope["path_params"]["name"], service.endpoint)
+            name = scope["path_params"]["name"]
+            check_name(name, service.named(name))
 
     def attributes(self, scope: Scope) -> Mapping[str, str]:  # noqa: ARG002
         """None: the header is SageMaker's."""
@@ -72,7 +73,7 @@ class Completions:
         """As the answer is."""
         return answer.streamed
 
-    def head(self, answer: Answer) -> dict[str, str]:
+    def head(self, call: Call, answer: Answer) -> dict[str, str]:  # noqa: ARG002
         """The media type, and the id under the name that the openai SDK reads."""
         cache = {"Cache-Control": "no-cache"} if answer.streamed else {}
         return {"Content-Type": answer.media_type, "x-request-id": answer.facts.id, **cache}
@@ -137,9 +138,10 @@ class Models:
 
     async def no_components(self, request: HttpRequest) -> Response:
         """``POST /endpoints/NAME/inference-components/...``: an endpoint without any."""
-        name, sentence = request.path_params["name"], no_components(self.service.endpoint)
+        name = request.path_params["name"]
+        sentence = no_components(name)
         try:
-            check_name(name, self.service.endpoint)
+            check_name(name, self.service.named(name))
         except ServiceError as error:
             sentence = str(error)
         return error_response(400, sentence)

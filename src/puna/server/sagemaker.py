@@ -22,13 +22,11 @@ from puna.server.answers import Answer
 from puna.server.container import body_of, retry_after, status_of
 from puna.server.exchange import BodyTooLargeError
 from puna.server.faults import ContainerFault, StreamFault
-from puna.server.headers import VARIANT, ServiceError, attributes, check
+from puna.server.headers import ServiceError, attributes, check
 from puna.server.invocations import Call, Service
 from puna.server.upstream import UpstreamDeniedError
 from puna.wire import eventstream
 from puna.wire.dialect import Request
-
-_VARIANT = {"x-Amzn-Invoked-Production-Variant": VARIANT}
 
 
 class Whole:
@@ -40,7 +38,9 @@ class Whole:
 
     def check(self, scope: Scope, service: Service) -> None:
         """The endpoint's name and every header: SDKs send any text and leave the checking to the service."""
-        check(scope["path_params"]["name"], Headers(scope=scope), streamed=self.streams, endpoint=service.endpoint)
+        name = scope["path_params"]["name"]
+        endpoint, variant = service.named(name), service.variant_of(name)
+        check(name, Headers(scope=scope), streamed=self.streams, endpoint=endpoint, variant=variant)
 
     def attributes(self, scope: Scope) -> Mapping[str, str]:
         """Of the header X-Amzn-SageMaker-Custom-Attributes."""
@@ -57,9 +57,9 @@ class Whole:
         """Never: InvokeEndpoint collects what the container sends."""
         return False
 
-    def head(self, answer: Answer) -> dict[str, str]:
+    def head(self, call: Call, answer: Answer) -> dict[str, str]:
         """The container's media type is the body's."""
-        return {"Content-Type": answer.media_type, **_VARIANT}
+        return {"Content-Type": answer.media_type, **_invoked(call)}
 
     def part(self, record: bytes) -> bytes:
         """The record itself."""
@@ -98,17 +98,21 @@ class Streamed(Whole):
         """Always: without chunks urllib3 gives botocore nothing before it has 64 KiB."""
         return True
 
-    def head(self, answer: Answer) -> dict[str, str]:
+    def head(self, call: Call, answer: Answer) -> dict[str, str]:
         """The body is frames; the container's media type has a header of its own."""
         return {
             "Content-Type": eventstream.MEDIA_TYPE,
             "X-Amzn-SageMaker-Content-Type": answer.media_type,
-            **_VARIANT,
+            **_invoked(call),
         }
 
     def part(self, record: bytes) -> bytes:
         """One frame."""
         return eventstream.payload_part(record)
+
+
+def _invoked(call: Call) -> dict[str, str]:
+    return {"x-Amzn-Invoked-Production-Variant": call.variant}
 
 
 def _model_error(call: Call, status: int, body: bytes, headers: Mapping[str, str]) -> Response:
