@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib import import_module
 from typing import NamedTuple
 
@@ -56,6 +57,9 @@ GROUPS: dict[str, tuple[Limit, ...]] = {
         Limit("a whole stream", "server.invocations.STREAM_SECONDS", "seconds", "ModelStreamError; `--stream-seconds`", "the commonly quoted limit of SageMaker; AWS's documentation names none"),
         Limit("what was accepted, at a stop", "endpoint.DRAIN_SECONDS", "seconds", "ends with an exception frame", "SageMaker kills a container 30 s after SIGTERM"),
         Limit("answers that are being written, after that", "server.listen.GRACE_SECONDS", "seconds", "the connection ends", "their engine has ended"),
+        Limit("a presigned URL (`--auth sigv4`)", "server.sigv4.LONGEST_URL", "time", "403", "AWS's own"),
+        Limit("a bearer token made of AWS keys", "server.sigv4.LONGEST_TOKEN", "time", "403", "AWS's own"),
+        Limit("a clock that differs from a signature's", "server.sigv4.SKEW", "time", "403", "AWS's own"),
         Limit("loading a model", "engines.process.START_SECONDS", "seconds", "EngineError", "tens of gigabytes on a slow disk load within it"),
         Limit("silence of the embedded engine", "engines.served.SILENCE_SECONDS", "seconds", "EngineError", "prefill reports after each batch"),
         Limit("pause before a dead engine is started again", "engines.watch.LONGEST_PAUSE", "seconds", "-", "a process that dies at once is not started in a loop"),
@@ -99,6 +103,7 @@ GROUPS: dict[str, tuple[Limit, ...]] = {
         Limit("file of a session", "sessions.store.MAX_SESSION", "bytes", "not saved, and told", "read as a whole"),
         Limit("characters of a title", "sessions.session.MAX_TITLE", "characters", "refused", "chosen"),
         Limit("whole numbers in a session", "sessions.session.MAX_NUMBER", "at most", "refused", "the largest that JavaScript holds exactly"),
+        Limit("models, configurations and endpoints that are created, each", "server.deployments.MOST", "of them", "ResourceLimitExceeded", "a caller cannot fill the memory"),
         Limit("receipts that are kept", "server.receipts.KEPT", "receipts", "404 for older ones", "in memory"),
     ),
     "Experiments": (
@@ -148,14 +153,17 @@ def limits_page() -> str:
     return "".join(parts)
 
 
-def value_of(place: str) -> float:
+def value_of(place: str) -> float | timedelta:
     """The number that stands at a place."""
     module, _, name = place.rpartition(".")
     return getattr(import_module(f"puna.{module}"), name)  # type: ignore[no-any-return]
 
 
-def _shown(value: float, unit: str) -> str:
+def _shown(value: float | timedelta, unit: str) -> str:
     """A number with its unit, as people read it."""
+    if isinstance(value, timedelta):
+        hours = value.total_seconds() / 3600
+        return f"{value.days} days" if value.days else f"{hours:g} hours" if hours >= 1 else f"{hours * 60:g} minutes"
     if unit == "bytes":
         for size, name in ((2**20, "MiB"), (2**10, "KiB")):
             if value >= size:
