@@ -9,20 +9,28 @@ from puna.version import __version__
 
 if TYPE_CHECKING:
     from puna.api import AsyncChat, AsyncStream, Chat, Reply, Stream, Timeouts, lint, parse, render, run, translate
+    from puna.api.answers import Answer
+    from puna.api.asking import Asking, AsyncAsking, ask
     from puna.experiments.experiment import Experiment
     from puna.experiments.results import Results
     from puna.experiments.running import sweep
+    from puna.retrieval.index import Documents
 
 __all__ = [
+    "Answer",
+    "Asking",
+    "AsyncAsking",
     "AsyncChat",
     "AsyncStream",
     "Chat",
+    "Documents",
     "Experiment",
     "Reply",
     "Results",
     "Stream",
     "Timeouts",
     "__version__",
+    "ask",
     "lint",
     "parse",
     "render",
@@ -32,8 +40,13 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "Answer": "puna.api.answers",
+    "Asking": "puna.api.asking",
+    "AsyncAsking": "puna.api.asking",
+    "Documents": "puna.retrieval.index",
     "Experiment": "puna.experiments.experiment",
     "Results": "puna.experiments.results",
+    "ask": "puna.api.asking",
     "sweep": "puna.experiments.running",
 }
 """Where the names are that ``puna.api`` has not."""

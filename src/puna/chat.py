@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from puna.dialog.budget import Budget
+from puna.dialog.budget import Budget, Counter
 from puna.dialog.prune import Dropped
 from puna.engines.base import Engine, EngineInfo, Speaks
 from puna.engines.counts import Counts
@@ -133,6 +133,10 @@ class Spine:
             return Budget(context, reserve, system=0, pinned=0, history=0, turn=tokens, overhead=0)
         found = await self._counts.budget(understood.dialog, reserve=reserve, pinned=ask.pinned)
         return replace(found, turn=found.turn + (0 if ask.begun is None else len(ask.begun.ids)))
+
+    async def counter(self) -> Counter:
+        """What counts prompts exactly, for who puts one together; raises as ``Counts.counter``."""
+        return await self._counts.counter()
 
     async def spelled(self, ids: Sequence[int]) -> list[bytes]:
         """What each token stands for, shape (n,); a control token as its text.

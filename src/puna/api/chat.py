@@ -177,4 +177,9 @@ class Chat:
         self.close()
 
 
+def behind(chat: Chat) -> AsyncChat:
+    """The conversation itself, for coroutines on the bridge's event loop."""
+    return chat._chat  # noqa: SLF001  # it is this file's
+
+
 Chat.__init__.__signature__ = inspect.signature(AsyncChat.__init__)  # type: ignore[attr-defined]  # what help() and editors show

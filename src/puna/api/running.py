@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TextIO
 
 from puna.api.chat import Chat
@@ -10,6 +11,9 @@ from puna.api.given import ALIASES
 from puna.errors import InputError
 from puna.generation import Delta, Sampling
 from puna.messages import Dialog, Message, Role
+
+SAMPLING = frozenset({*Sampling.__dataclass_fields__, *ALIASES})
+"""Names of arguments that are sampling parameters; others are settings."""
 
 _kept: dict[str, Chat] = {}
 """The model of the latest ``run``, by its settings."""
@@ -32,9 +36,8 @@ def run(
     out = sys.stdout if file is None else file
     if not hasattr(out, "write"):
         raise InputError(f"file must be open for writing, such as sys.stderr, not {type(file).__name__}")
-    names = {*Sampling.__dataclass_fields__, *ALIASES}
-    sampling = {name: value for name, value in arguments.items() if name in names}
-    chat = _kept_chat({name: value for name, value in arguments.items() if name not in names})
+    sampling = {name: value for name, value in arguments.items() if name in SAMPLING}
+    chat = kept_chat({name: value for name, value in arguments.items() if name not in SAMPLING})
     pieces: list[str] = []
     for event in chat.complete(
         prompt, raw=raw, before=Dialog(() if system is None else (Message(Role.SYSTEM, system),)), **sampling
@@ -46,7 +49,12 @@ def run(
     return "".join(pieces)
 
 
-def _kept_chat(others: dict[str, object]) -> Chat:
+def kept_chat(others: Mapping[str, object]) -> Chat:
+    """The conversation by whose model ``run`` answers, for these settings; the one for others is closed.
+
+    Raises:
+        InputError: a setting that is unknown or wrong.
+    """
     key = repr(sorted(others.items()))
     if key not in _kept:
         chat = Chat(**others)

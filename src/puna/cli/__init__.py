@@ -19,6 +19,7 @@ VERBS = {
     "serve": "start the endpoint",
     "run": "send one prompt and stream the answer",
     "chat": "talk with a model",
+    "ask": "ask your own documents",
     "prompt": "render, parse or translate prompts",
     "sweep": "run an experiment: prompts, settings and seeds, into a store",
     "score": "how likely given answers are",
