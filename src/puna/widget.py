@@ -16,6 +16,7 @@ from puna.dialog.prune import POLICIES
 from puna.errors import InputError, unknown
 from puna.generation import Delta, Receipt, Sampling
 from puna.messages import Role, dialog_of
+from puna.playground import still
 from puna.playground.desk import Desk
 from puna.playground.records import Record
 from puna.playground.records import Tokens as Recorded
@@ -31,7 +32,19 @@ except ImportError as error:
 STATIC = Path(str(files("puna.playground"))) / "static"
 
 
-class Anatomy(AnyWidget):
+class _Seen(AnyWidget):
+    """A widget that is also HTML without a script, for a notebook that is read and not run."""
+
+    def _repr_mimebundle_(self, **given: Any) -> Any:
+        bundle, *rest = super()._repr_mimebundle_(**given) or ({},)
+        return ({**bundle, "text/html": self.still()}, *rest)
+
+    def still(self) -> str:
+        """What it shows now, as HTML that needs neither a kernel nor a script."""
+        raise NotImplementedError
+
+
+class Anatomy(_Seen):
     """The exact prompt that a conversation becomes, token by token.
 
     prompt: messages, a raw prompt's text, or what the playground's ``/api/anatomy`` answered. chat: whose model's format and
@@ -50,8 +63,12 @@ class Anatomy(AnyWidget):
         data = prompt if isinstance(prompt, Mapping) and "segments" in prompt else _anatomy(prompt, chat, settings)
         super().__init__(data=dict(data))
 
+    def still(self) -> str:
+        """The prompt as HTML that needs neither a kernel nor a script."""
+        return still.anatomy(self.data)
 
-class Tokens(AnyWidget):
+
+class Tokens(_Seen):
     """An answer, token by token, with the probabilities that the model gave and what else could have stood there.
 
     answer: the records of an answer (``Playground.records``), pieces of it (``puna.generation.Delta``), or a ``puna.Reply``, which
@@ -65,8 +82,12 @@ class Tokens(AnyWidget):
     def __init__(self, answer: Reply | Iterable[Mapping[str, object] | Delta | Receipt], *, heat: bool = True) -> None:
         super().__init__(tokens=_token_records(answer), heat=heat)
 
+    def still(self) -> str:
+        """The answer as HTML that needs neither a kernel nor a script."""
+        return still.tokens(self.tokens, heat=self.heat)
 
-class Playground(AnyWidget):
+
+class Playground(_Seen):
     """A workbench for one conversation: settings, messages, streamed answers with probabilities, the exact prompt.
 
     chat: whose model answers, and with whose messages it begins; that conversation itself does not change. Without it a model
@@ -116,6 +137,10 @@ class Playground(AnyWidget):
     def records(self) -> list[Record]:
         """The tokens of the newest answer so far, with their alternatives."""
         return list(self._desk.records)
+
+    def still(self) -> str:
+        """The conversation as HTML that needs neither a kernel nor a script."""
+        return still.talk(self.system, self.messages, self.records)
 
     def _heard(self, _: object, content: Any, __: object) -> None:
         bridge().run(self._desk.hear(content))

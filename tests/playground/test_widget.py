@@ -262,3 +262,15 @@ def test_a_batch_sends_the_first_at_once_and_the_rest_together():
         assert len(sent) == 2
 
     asyncio.run(play())
+
+
+def test_each_widget_is_also_seen_where_no_kernel_runs(page, chat):
+    for widget in (
+        page.widget,
+        Anatomy([{"role": "user", "content": "Hi"}], chat=chat),
+        Tokens([{"t": "Hello", "lp": -0.5}]),
+    ):
+        bundle = widget._repr_mimebundle_()[0]
+        assert bundle["text/html"] == widget.still()
+        assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert "Yes?" in page.widget.still()
