@@ -11,7 +11,7 @@ DOCS = ROOT / "docs"
 PAGES = tuple(
     sorted(
         (
-            *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/clients/README.md")),
+            *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
             *DOCS.glob("*.md"),
             *DOCS.glob("howto/*.md"),
             *DOCS.glob("api/*.md"),

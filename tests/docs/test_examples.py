@@ -1,0 +1,119 @@
+"""Every example of every page is run, in the order of its page, by a reader with the engine that needs no model; or says why not."""
+
+import argparse
+import importlib
+import json
+import os
+import re
+import shlex
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import puna
+from tests.howto.test_howto import NAMES
+
+from .pages import DOCS, PAGES, named, text_of
+from .reading import Endpoint, Visitor, executable
+
+ELSEWHERE = {DOCS / "howto" / f"{name}.md" for name in NAMES}
+"""Pages that are followed by tests/howto."""
+
+WITH_EXAMPLES = [page for page in PAGES if executable(text_of(page))]
+
+
+@pytest.fixture(scope="module")
+def endpoints(tmp_path_factory):
+    """Two that are up for all pages."""
+    folder = tmp_path_factory.mktemp("endpoints")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PUNA_", "AWS_"))}
+    environ["PUNA_HOME"] = str(folder)
+    with Endpoint("llama-2-7b", folder, environ) as here, Endpoint("my-endpoint", folder, environ) as there:
+        yield here, there
+
+
+def a_store(folder):
+    """``runs.db``, with a run of the id that the page has, and another."""
+    experiment = puna.Experiment(prompts="Hi {{n}}", variables={"n": [1, 2, 3, 4]}, sampling={"max_tokens": 4})
+    run = puna.sweep(experiment, folder / "runs.db").run.id
+    puna.sweep(experiment, folder / "runs.db")
+    with closing(sqlite3.connect(folder / "runs.db")) as store:
+        store.execute("PRAGMA foreign_keys = OFF")
+        tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for name in tables:
+            for column in [row[1] for row in store.execute(f"PRAGMA table_info({name})")]:
+                if column == "run" or (name, column) == ("run", "id"):
+                    store.execute(f"UPDATE {name} SET {column} = ? WHERE {column} = ?", ("20261128-175012-a3f9", run))  # noqa: S608
+        store.commit()
+
+
+def a_chat(folder):
+    """``chat.json``, a dialog of some turns."""
+    turns = [{"role": role, "content": "one two three"} for _ in range(4) for role in ("user", "assistant")]
+    (folder / "chat.json").write_text(json.dumps({"messages": turns[:-1]}), encoding="utf-8")
+
+
+GIVEN = {DOCS / "store.md": a_store, DOCS / "window.md": a_chat}
+"""What pages speak of that a reader has already."""
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_EXAMPLES if page not in ELSEWHERE], ids=named)
+def test_a_reader_can_do_what_the_page_says(page, endpoints, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PUNA_ENGINE", "scripted")
+    GIVEN.get(page, lambda _: None)(tmp_path)
+    Visitor(tmp_path, *endpoints).follow(text_of(page))
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=named)
+def test_what_is_not_run_says_why_in_words(page):
+    for block in executable(text_of(page)):
+        if block.reason is not None:
+            assert len(block.reason.split()) > 3, block.text
+
+
+def commands_not_run():
+    """Each line of puna's or make's that only stands there, with its page."""
+    for page in WITH_EXAMPLES:
+        for block in executable(text_of(page)):
+            if block.language == "sh" and block.reason is not None:
+                for line in block.text.replace("\\\n", " ").splitlines():
+                    words = shlex.split(re.split(r" (?:&&|\||;|&|>)(?: |$)", line)[0], comments=True)
+                    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                        words = words[1:]
+                    if words and Path(words[0]).name in {"puna", "make"}:
+                        yield pytest.param(words, id=f"{named(page)}: {' '.join(words)[:60]}")
+
+
+@pytest.mark.parametrize("words", list(commands_not_run()))
+def test_a_command_that_is_not_run_is_one(words):
+    """Its verb and its options are known; ``make`` knows the verb."""
+    if words[0].endswith("make"):
+        for verb in [word for word in words[1:] if "=" not in word]:
+            assert re.search(rf"^{verb}:", text_of("Makefile"), re.MULTILINE), verb
+        return
+    verb, *rest = words[1:]
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    importlib.import_module(f"puna.cli.{verb}").add(parser)
+    parser.parse_args(rest)
+
+
+def test_every_page_is_followed_somewhere():
+    assert {page.stem for page in ELSEWHERE} == set(NAMES)
+    assert all(page.exists() for page in ELSEWHERE)
+
+
+def test_a_page_that_is_wrong_is_noticed(endpoints, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Visitor(tmp_path, *endpoints).follow(
+        "```sh\npuna serve --engine scripted\ncurl -s http://127.0.0.1:8080/ping\nmake test\n```\n"
+    )
+    for wrong in (
+        "puna serve --engine none",
+        "make nothing",
+        "puna run --url http://127.0.0.1:8080 --endpoint other x",
+    ):
+        with pytest.raises(AssertionError):
+            Visitor(tmp_path, *endpoints).follow(f"```sh\n{wrong}\n```\n")
