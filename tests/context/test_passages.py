@@ -207,3 +207,12 @@ def test_a_parser_that_is_missing_is_told_with_the_line_to_type(kind, package, m
     with pytest.raises(InputError, match=r"pip install 'puna\[documents\]'"):
         passages("x", kind=kind)
     assert passages("x")
+
+
+@pytest.mark.parametrize(
+    "unit", [".", "\u0301", "[", "\n", " ", "a. ", "- a\n", ">", "# [", "| a ", "```\n", "<p>", "---\n", "x"]
+)
+@pytest.mark.parametrize("kind", list(Kind))
+def test_no_document_takes_time_out_of_all_proportion(unit, kind):
+    """What would take quadratic time would take minutes here."""
+    passages(unit * (20_000 // len(unit)), kind=kind)

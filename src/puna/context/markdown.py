@@ -20,6 +20,8 @@ _FRONT = re.compile(
     r"\ufeff?---[^\S\r\n]*(?:\r\n|\n|\r)(?:.*?(?:\r\n|\n|\r))??(?:---|\.\.\.)[^\S\r\n]*(?=\r|\n|\Z)", re.DOTALL
 )
 """What Jekyll and others put before a page: YAML between two lines of dashes."""
+_LONGEST_TITLE = 500
+"""Characters from which on a heading keeps its markup: no title is so long, and the parser's time can grow with the square."""
 _VISIBLE = re.compile(r"[^\r\n]")
 
 
@@ -102,6 +104,8 @@ def _title(node: SyntaxTreeNode) -> str:
     from markdown_it import MarkdownIt  # noqa: PLC0415
 
     text = "".join(child.content for child in node.children)
+    if len(text) > _LONGEST_TITLE:
+        return " ".join(text.split())
     tokens = [token for line in MarkdownIt("commonmark").parseInline(text) for token in line.children or ()]
     return " ".join("".join(token.content or " " * token.type.endswith("break") for token in tokens).split())
 

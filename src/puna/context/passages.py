@@ -29,6 +29,8 @@ SIZE = 800
 _WORD = re.compile(r"\S+")
 _JOINERS = "\u200d\ufe0e\ufe0f"
 """Zero width joiner and variation selectors, which make one sign of several characters."""
+_LONGEST_SIGN = 32
+"""Characters of one sign that are kept together; what stacks more marks on a letter than this is no writing."""
 
 
 class Kind(StrEnum):
@@ -90,10 +92,16 @@ def _fitting(text: str, start: int, end: int, size: int) -> Iterator[tuple[int, 
         low = word.start()
         while low < word.end():
             high = min(low + size, word.end())
-            while low + 1 < high < word.end() and (unicodedata.combining(text[high]) or text[high] in _JOINERS):
-                high -= 1
+            if high < word.end():
+                back = range(high, max(low, high - _LONGEST_SIGN), -1)
+                high = next((at for at in back if not _continues(text[at])), high)
             yield low, high
             low = high
+
+
+def _continues(character: str) -> bool:
+    """Whether a character makes one sign with the one before it."""
+    return unicodedata.combining(character) > 0 or character in _JOINERS
 
 
 def _joined(blocks: Iterable[Block], size: int) -> Iterator[Block]:

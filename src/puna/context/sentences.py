@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 _BREAK = r"(?:\r\n|\n|\r)"
 _END = re.compile(
-    r"(?P<stop>[.!?\u2026]+[\"')\]\u2019\u201d\u00bb*_`]*)(?=\s)"
-    r"|[\u3002\uff01\uff1f\uff61]+[\"\u300d\u300f\u201d\uff09]*"
+    r"(?P<stop>(?<![.!?\u2026])[.!?\u2026]++[\"')\]\u2019\u201d\u00bb*_`]*+)(?=\s)"
+    r"|[\u3002\uff01\uff1f\uff61]++[\"\u300d\u300f\u201d\uff09]*"
     rf"|{_BREAK}[^\S\r\n]*{_BREAK}"
     rf"|{_BREAK}(?=[^\S\r\n]*(?:[-*+\u2022]|\d{{1,4}}[.)])\s)"
 )
