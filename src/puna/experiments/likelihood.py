@@ -24,8 +24,12 @@ TOP = 1
 """Alternatives of each token: the likeliest one tells what the model would rather have said."""
 
 
-async def find(spine: Spine, ask: Ask, continuation: Continuation, cell: int = 0) -> Likelihood:
+async def find(
+    spine: Spine, ask: Ask, continuation: Continuation, cell: int = 0, *, top: int = TOP, most: int | None = None
+) -> Likelihood:
     """How likely the model of the spine answers ``ask`` with the continuation. cell: the index that the likelihood is to carry.
+
+    top: alternatives of each token. most: tokens of the continuation that are scored, from its first on; None for all.
 
     Raises:
         InputError: an empty continuation, one that does not fit the window, or an engine that cannot score.
@@ -39,10 +43,10 @@ async def find(spine: Spine, ask: Ask, continuation: Continuation, cell: int = 0
             "with a model of its own (`model`), or leave out the continuations"
         )
     prompt = await spine.encoded(ask)
-    ids = prompt.ids + await _tokens(spine, ask, prompt, continuation.text)
+    ids = prompt.ids + (await _tokens(spine, ask, prompt, continuation.text))[:most]
     if len(ids) + 1 > spine.info.context:
         raise ContextWindowError(len(ids), 1, spine.info.context)
-    scored = await spine.engine.score(ids, TOP, len(prompt.ids))
+    scored = await spine.engine.score(ids, top, len(prompt.ids))
     return Likelihood(cell, continuation.name, continuation.text, scored.known, continuation.group)
 
 
