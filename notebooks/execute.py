@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import hashlib
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -74,7 +75,11 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
     if sys.platform == "win32":  # zmq needs a selector
         asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
     NotebookClient(
-        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook,
+        timeout=SECONDS,
+        kernel_name="python3",
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(folder)}},
     ).execute()
 
 
@@ -93,8 +98,10 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
 
 def _tidied(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     if output.get("output_type") in {"display_data", "execute_result"}:
-        # A widget's view means nothing without its kernel.
+        # A widget's view means nothing without its kernel, nor does the address of a value in it.
         output.data.pop("application/vnd.jupyter.widget-view+json", None)
+        if "text/plain" in output.data:
+            output.data["text/plain"] = re.sub(r" object at 0x[0-9a-f]+", "", output.data["text/plain"])
     return output
 
 
