@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from puna.context.pieces import Piece
 from puna.context.support import Verdict, support
+from puna.experiments.questions import Asked, questions
 
 LLAMAS = Piece(
     "Llamas live in the Andes. They can carry 30 kilograms. A herd of llamas has about twenty animals.", "llamas.md"
@@ -122,3 +123,17 @@ def test_a_sentence_is_supported_by_itself(text):
     for claim in support(text, [piece]):
         # Citations in the text are not words of the claim, but the rest is all there.
         assert claim.verdict is not Verdict.UNSUPPORTED or claim.cites
+
+
+def test_shipped_answers_are_found_in_their_documents_and_not_in_others():
+    """The figures of docs/in-context.md."""
+    asked = [one for one in questions() if one.answerable]
+
+    def found(answer: str, of: Asked) -> bool:
+        claims = support(answer, [Piece(of.document.text)], of.text)
+        return any(claim.verdict is Verdict.UNCITED for claim in claims)
+
+    own = sum(found(one.answers[0], one) for one in asked)
+    # An answer of another document: 41 further, since each document has four.
+    other = sum(found(asked[(n + 41) % len(asked)].answers[0], one) for n, one in enumerate(asked))
+    assert (len(asked), own, other) == (160, 160, 2)

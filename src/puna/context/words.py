@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORD = re.compile(
-    rf"\d+(?:[.,:]\d+)*|[{_UNSPACED}]|[^\W\d_{_UNSPACED}][^\W_{_UNSPACED}]*(?:['\u2019\-][^\W_{_UNSPACED}]+)*|\w"
-)
+_MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e\u200d"
+"""Accents, vowel signs and the like, which regular expressions do not take for letters; of Indic scripts, the whole blocks."""
+_LETTER = rf"(?:[^\W_{_UNSPACED}]|[{_MARKS}])"
+_WORD = re.compile(rf"\d+(?:[.,:]\d+)*|[{_UNSPACED}]|[^\W\d_{_UNSPACED}]{_LETTER}*(?:['\u2019\-]{_LETTER}+)*|\w")
 _FUNCTION = frozenset(
     """a an the this that these those and or but if then so as of in on at to for from by with about into onto over under between through
     during is are was were be been being am do does did done have has had having will would shall should can could may might must it its
