@@ -44,7 +44,6 @@ nb_merge_streams = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
 autodoc_use_legacy_class_based = False
 python_use_unqualified_type_names = True
@@ -92,7 +91,7 @@ def relinked(text: str, page: str, place: str) -> str:
         if path in SHOWN:
             path = f"docs/{SHOWN[path]}.md"
         elif PurePosixPath(path).parts[:1] == ("notebooks",) and path.endswith(".ipynb"):
-            path = f"docs/{path}"
+            path = f"docs/{path.removesuffix('.ipynb')}"  # by its name: as a file it lies where the link leads
         return f"{found[1]}{posixpath.relpath(path, here)}{anchor}{found[4]}"
 
     return _LINK.sub(link, text)

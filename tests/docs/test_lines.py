@@ -178,6 +178,7 @@ def test_a_class_of_errors_has_its_row(kind):
     if kind is not errors.RefusedError:  # its status is the server's
         assert int(row["status"]) == kind.status
     assert code(row["code"]) == [kind.code]
+    assert [row for row in table(text_of("docs/errors.md"), "class", "when") if code(row["class"]) == [kind.__name__]]
     assert int(row["exit"]) == (2 if issubclass(kind, errors.InputError) else 3)
 
 
@@ -236,6 +237,8 @@ def limits_of_the_code():
 
 NOT_A_USERS = {
     "cli.scenarios.MAX_TOKENS",  # of the demo's own prompts
+    "experiments.answerable.MOST",  # tokens of an answer that are looked at
+    "experiments.calibration.MOST",
     "engines.openai_tokens.MOST_ASKED",  # how much is asked, not how much may be
     "engines.worker.LARGEST_BATCH",
     "experiments.compare.MOST_DRAWS",
