@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 HERE = Path(__file__).parent
 SECONDS = 300
@@ -25,6 +25,9 @@ SECONDS = 300
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _HASH = "puna_sources_sha256"
+_PATH = re.compile(
+    r"(?<![\w.:/])/(home|root|Users|tmp|work|private|var/folders)/[^\s'\"]+|[A-Z]:\\+Users[^\s'\"]+|site-packages[^\s'\"]*"
+)
 
 
 def main() -> int:
@@ -45,13 +48,16 @@ def main() -> int:
             status = 1
         try:
             run(notebook, path.parent)
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             print(f"{path.name}: {error}", file=sys.stderr)
             status = 1
             continue
         if not args.check:
             tidy(notebook)
             nbformat.write(notebook, path)
+            if wrong := problem_of(notebook):
+                print(f"{path.name}: {wrong}", file=sys.stderr)
+                status = 1
         cells = sum(cell.cell_type == "code" for cell in notebook.cells)
         print(f"{path.name}: {cells} cells in {time.monotonic() - began:.0f} s", flush=True)
     return status
@@ -70,7 +76,8 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
     """Execute every cell, in place.
 
     Raises:
-        CellExecutionError: a cell fails; it holds the cell and its error.
+        CellExecutionError: a cell fails; it holds the cell and its error. CellTimeoutError: it takes too long.
+        DeadKernelError: the kernel ended.
     """
     if sys.platform == "win32":  # zmq needs a selector
         asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
@@ -79,6 +86,7 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
         timeout=SECONDS,
         kernel_name="python3",
         coalesce_streams=True,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns of its port, which is on loopback
         resources={"metadata": {"path": str(folder)}},
     ).execute()
 
@@ -120,6 +128,8 @@ def problem_of(notebook: nbformat.NotebookNode) -> str | None:
         return "it has no outputs; run `make notebooks`"
     if any(output.output_type == "error" for cell in code for output in cell.outputs):
         return "a cell of it failed"
+    if found := _PATH.search(str([cell.outputs for cell in code])):
+        return f"an output names a path of one machine: {found[0]}"
     return None
 
 
