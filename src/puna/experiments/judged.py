@@ -1,12 +1,14 @@
 """Answers to questions whose answers are known: asked, judged, and with their signals. Knows the spine, packing and the shipped questions.
 
-An answer is right where one of the accepted answers stands in it, word for word in SQuAD's form (case, punctuation and articles do
-not matter), and it does not abstain. An answer to a question that the documents do not answer is never right.
+An answer is right where one of the accepted answers stands in it, word for word, and it does not abstain. Case, punctuation, function words,
+the plural's s, digits or words for a number, and British or American metres and litres do not matter (``puna.context.words``). Whatever else the
+answer says is not judged. An answer to a question that the documents do not answer is never right.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -17,13 +19,16 @@ from puna.context.packing import pack
 from puna.context.passages import passages
 from puna.context.pieces import Piece
 from puna.context.questions import Question
+from puna.context.words import content_words
 from puna.experiments.abstention import abstains
 from puna.experiments.answerable import TOP, Signals, signals
-from puna.experiments.checks import f1, normalised
+from puna.experiments.checks import f1
 from puna.experiments.questions import Asked, Document
 from puna.generation import Delta, Extras, Logprob, Sampling
 from puna.retrieval.index import Documents
 from puna.turn import Ask
+
+_SPELLED = re.compile(r"\b(\w*met|lit)er\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,13 @@ def pieces_of(documents: Sequence[Document]) -> tuple[Piece, ...]:
 
 
 def is_right(answer: str, accepted: Sequence[str]) -> bool:
-    """Whether one of the accepted answers stands in it, as whole words."""
-    said = f" {normalised(answer)} "
-    return not abstains(answer) and any(f" {normalised(text)} " in said for text in accepted if normalised(text))
+    """Whether one of the accepted answers stands in it, as whole words, and it does not abstain."""
+    said = _words(answer)
+    return not abstains(answer) and any(f" {words} " in f" {said} " for words in map(_words, accepted) if words)
+
+
+def _words(text: str) -> str:
+    return _SPELLED.sub(r"\1re", " ".join(word.text for word in content_words(text)))
 
 
 async def judged(spine: Spine, asked: Asked, documents: Documents, *, n: int, max_tokens: int) -> Judged:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from puna.errors import InputError
-from puna.experiments.stats import SEED, Floats, Interval
+from puna.experiments.stats import SEED, Floats, Interval, wilson
 
 DRAWS = 2000
 """Resamples of groups."""
@@ -119,10 +119,20 @@ def calibration_error(answers: Scored) -> float:
     return float(sum(apart) / len(answers.scores))
 
 
-def reliability(answers: Scored) -> list[tuple[float, float, int]]:
-    """For each bin the mean probability, the share of right ones, and how many; the least probable first."""
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Answers of like probability. said: its mean. came: the share that is right, with Wilson's interval, as if they were independent."""
+
+    said: float
+    came: Interval
+    n: int
+
+
+def reliability(answers: Scored) -> list[Bin]:
+    """``BINS`` bins of as many answers each, the least probable first. scores: probabilities."""
     return [
-        (float(answers.scores[bin_].mean()), float(answers.right[bin_].mean()), len(bin_)) for bin_ in _bins(answers)
+        Bin(float(answers.scores[bin_].mean()), wilson(int(answers.right[bin_].sum()), len(bin_)), len(bin_))
+        for bin_ in _bins(answers)
     ]
 
 
