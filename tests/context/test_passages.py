@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from html import escape
 
 import pytest
@@ -214,5 +215,24 @@ def test_a_parser_that_is_missing_is_told_with_the_line_to_type(kind, package, m
 )
 @pytest.mark.parametrize("kind", list(Kind))
 def test_no_document_takes_time_out_of_all_proportion(unit, kind):
-    """What would take quadratic time would take minutes here."""
-    passages(unit * (20_000 // len(unit)), kind=kind)
+    """Linear work takes about a second of the processor here; work that grows with the square takes minutes."""
+    size = 10_000 if kind == Kind.MARKDOWN else 100_000
+    if (unit, kind) == ("<p>", Kind.HTML):
+        size = 10_000
+    started = time.process_time()
+    passages(unit * (size // len(unit)), kind=kind)
+    assert time.process_time() - started < 20
+
+
+def test_blocks_that_fill_the_size_exactly_stay_together():
+    assert [piece.text for piece in passages("one\n\ntwo\n\nsix", size=8)] == ["one\n\ntwo", "six"]
+    assert [piece.text for piece in passages("one\n\ntwo\n\nsix", size=7)] == ["one", "two", "six"]
+
+
+def test_code_in_a_long_list_is_whole():
+    text = "- Do this. Then that.\n\n  ```\n  a = 1\n\n  b = 2. C\n  ```\n- Well done."
+    assert [piece.text for piece in passages(text, kind="markdown", size=40)] == [
+        "- Do this. Then that.",
+        "  ```\n  a = 1\n\n  b = 2. C\n  ```",
+        "- Well done.",
+    ]

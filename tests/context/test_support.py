@@ -34,7 +34,8 @@ def verdicts(answer: str, question: str = "") -> list[str]:
         ("I don't know.", ["abstains"]),
         ("I don\u2019t know. Llamas live in the Andes. [1]", ["abstains", "supported"]),
         ("Yes. [1]", ["empty"]),
-        ("The wool museum opens at 9. [2]", ["supported"]),  # headings help, and nine is 9
+        ("The wool museum opens at 9. [2]", ["supported"]),  # nine is 9
+        ("Wool hours: nine. [2]", ["supported"]),  # headings help
         ("Llamas live in the Andes, and the museum opens at nine [1, 2].", ["supported"]),
         ("", []),
         (" \n ", []),
@@ -51,6 +52,8 @@ def test_words_of_the_question_do_not_count():
     assert verdicts(answer) == ["supported"]  # llama and live are two of three
     assert verdicts(answer, question) == ["unsupported"]
     assert verdicts("The llamas live in the Andes. [1]", question) == ["supported"]
+    # Where nothing else is said, they do.
+    assert verdicts("Llamas live. [1]", "Do llamas live?") == ["supported"]
 
 
 @pytest.mark.parametrize(
