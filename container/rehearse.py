@@ -138,9 +138,28 @@ def start(root: Path, image: Image, base: Mapping[str, str], model: Path | None)
     words = shlex.join([*image.entrypoint, *image.command])
     inside = f"cd / && exec setpriv --reuid {image.user} --regid {image.user} --clear-groups {words}"
     command = f"{sys.executable} -c {shlex.quote(LOOPBACK)} && {mounts}mount -t proc proc {root}/proc && exec chroot {root} /bin/sh -c {shlex.quote(inside)}"
-    unshared = ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child", "/bin/sh", "-e", "-c", command]
+    unshared = [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--net",
+        "--ipc",
+        "--uts",
+        "--fork",
+        "--kill-child",
+        "/bin/sh",
+        "-e",
+        "-c",
+        command,
+    ]
     print(f"{' '.join(image.entrypoint)} {' '.join(image.command)}, as {image.user}", flush=True)
-    return subprocess.Popen(unshared, env={**base, **image.environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        unshared,
+        env={**base, **image.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 LOOPBACK = """
@@ -187,12 +206,19 @@ def ask(container: subprocess.Popen[bytes]) -> dict[str, object]:
         container.kill()
         raise SystemExit(f"{done.stderr}\n{container.communicate()}")
     found: dict[str, object] = json.loads(done.stdout)
-    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{number}/status").read_text().splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{number}/status").read_text().splitlines() if ":\t" in line
+    )
     found["process"] = {"pid": status["NSpid"].split()[-1], "uid": status["Uid"].split()[0]}
     began = time.monotonic()
     os.kill(int(number), signal.SIGTERM)
     out, log = container.communicate(timeout=40)
-    found |= {"ended_after": round(time.monotonic() - began, 2), "exit": container.returncode, "stdout": out.decode(), "stderr": log.decode()}
+    found |= {
+        "ended_after": round(time.monotonic() - began, 2),
+        "exit": container.returncode,
+        "stdout": out.decode(),
+        "stderr": log.decode(),
+    }
     return found
 
 
@@ -212,7 +238,9 @@ def rehearse(given: Mapping[str, str], model: Path | None) -> dict[str, object]:
     base = {"PATH": "/base/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "LD_LIBRARY_PATH": "/base/lib"}
     wanted = "import sys; print(sys.base_prefix)"
     prefix = subprocess.run([sys.executable, "-c", wanted], check=True, capture_output=True, text=True).stdout.strip()
-    shutil.copytree(prefix, root / "base", symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "site-packages", "test"))
+    shutil.copytree(
+        prefix, root / "base", symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "site-packages", "test")
+    )
     (root / "base/bin/python").unlink(missing_ok=True)
     (root / "base/bin/python").symlink_to("python3")
     _sh(root, "python -m ensurepip >/dev/null 2>&1 && python -m pip --version", base)
