@@ -169,6 +169,7 @@ def test_html_is_read_as_a_reader_sees_it():
     [
         ("<div>menu</div><main><p>The text.</p></main><footer>foot</footer>", "The text."),
         ("<table><tr><td><p>Laid out.</p></td><td><h1>by tables</h1></td></tr></table>", "Laid out.\n\nby tables"),
+        ("<!doctype html><head><title>Open</title><body><p>The text.", "The text."),
         ("no tags at all", "no tags at all"),
         ("<p>a<p>b", "a\n\nb"),
         ("<h1>a</h1>", "a"),

@@ -15,50 +15,11 @@ from puna.errors import InputError
 if TYPE_CHECKING:
     from bs4.element import PageElement, Tag
 
-_SILENT = ("script", "style", "template", "noscript", "svg", "head", "nav", "iframe", "object")
-_INLINE = frozenset(
-    {
-        *(
-            "a",
-            "abbr",
-            "acronym",
-            "b",
-            "bdi",
-            "bdo",
-            "big",
-            "cite",
-            "code",
-            "data",
-            "del",
-            "dfn",
-            "em",
-            "font",
-            "i",
-            "ins",
-            "kbd",
-            "label",
-        ),
-        *(
-            "mark",
-            "math",
-            "output",
-            "q",
-            "rp",
-            "rt",
-            "ruby",
-            "s",
-            "samp",
-            "small",
-            "span",
-            "strike",
-            "strong",
-            "sub",
-            "sup",
-            "time",
-            "tt",
-        ),
-        *("u", "var", "wbr"),
-    }
+_SILENT = ("script", "style", "template", "noscript", "svg", "title", "nav", "iframe", "object")
+"""Not ``head``: pages may leave it open, and then all is in it."""
+_INLINE = re.compile(
+    r"a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|label|mark|math|output|q|rp|rt|ruby|s|samp|small|span|strike|"
+    r"strong|sub|sup|time|tt|u|var|wbr"
 )
 """What does not part text; all else does."""
 _HEADING = re.compile(r"h[1-6]")
@@ -100,7 +61,7 @@ def read(source: str) -> tuple[str, tuple[Block, ...]]:
             writing.write("\n")
         else:
             writing.line = node.sourceline
-            if node.name in _INLINE:
+            if _INLINE.fullmatch(node.name):
                 waiting += reversed(node.contents)
                 continue
             writing.flush(levels[-1])
