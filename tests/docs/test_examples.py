@@ -1,6 +1,7 @@
 """Every example of every page is run, in the order of its page, by a reader with the engine that needs no model; or says why not."""
 
 import argparse
+import ast
 import importlib
 import json
 import os
@@ -13,13 +14,29 @@ from pathlib import Path
 import pytest
 
 import puna
-from tests.howto.test_howto import NAMES
+from puna.cli import VERBS
 
-from .pages import DOCS, PAGES, named, text_of
+from .pages import DOCS, PAGES, ROOT, code, named, prose, text_of
+from .parsers import parsers
 from .reading import Endpoint, Visitor, executable
 
-ELSEWHERE = {DOCS / "howto" / f"{name}.md" for name in NAMES}
-"""Pages that are followed by tests/howto."""
+FOLLOWERS = [ROOT / "tests" / name for name in ("howto/test_howto.py", "production/test_pages.py")]
+"""Tests that follow pages of their own; the names of these stand in NAMES."""
+
+
+def followed_by(test):
+    """The pages whose names stand in a test's NAMES; none where there is no such test."""
+    if not test.exists():
+        return set()
+    (names,) = [
+        ast.literal_eval(node.value)
+        for node in ast.parse(test.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "NAMES"
+    ]
+    return {page for name in names for page in (DOCS / "howto" / f"{name}.md", DOCS / f"{name}.md") if page.exists()}
+
+
+ELSEWHERE = {page for test in FOLLOWERS for page in followed_by(test)}
 
 WITH_EXAMPLES = [page for page in PAGES if executable(text_of(page))]
 
@@ -100,9 +117,35 @@ def test_a_command_that_is_not_run_is_one(words):
     parser.parse_args(rest)
 
 
-def test_every_page_is_followed_somewhere():
-    assert {page.stem for page in ELSEWHERE} == set(NAMES)
-    assert all(page.exists() for page in ELSEWHERE)
+def commands_in_sentences():
+    """``puna VERB ...`` between backticks, on any page, each once."""
+    found = {}
+    for page in PAGES:
+        if page.name != "CHANGELOG.md":  # it tells of what was
+            for span in code(prose(text_of(page))):
+                if re.match(r"puna [a-z]+( |$)(?!.*\.\.\.$)", span) and "itself" not in span:
+                    found.setdefault(span, page)
+    return [pytest.param(span, id=f"{named(page)}: {span[:60]}") for span, page in found.items()]
+
+
+@pytest.mark.parametrize("span", commands_in_sentences())
+def test_a_command_in_a_sentence_is_one(span):
+    """Its verb and its options are known."""
+    _, verb, *rest = span.split(" -- ")[0].split()
+    assert verb in VERBS, span
+    known = {
+        flag
+        for words, parser in parsers()
+        if words.split()[0] == verb
+        for action in parser._actions
+        for flag in action.option_strings
+    }
+    for flag in [word.split("=")[0].strip(",") for word in rest if word.startswith("--")]:
+        assert flag in known, f"{flag} of {span}"
+
+
+def test_the_tests_that_follow_pages_of_their_own_name_them():
+    assert DOCS / "howto" / "workshop.md" in followed_by(FOLLOWERS[0])
 
 
 def test_a_page_that_is_wrong_is_noticed(endpoints, tmp_path, monkeypatch):

@@ -1,8 +1,6 @@
 """Whatever a user can type, set, call or meet has its line: a verb, an option, a setting, a variable, a code, a format, an error, a limit."""
 
-import argparse
 import ast
-import importlib
 import inspect
 import re
 
@@ -19,6 +17,7 @@ from puna.terminal.commands import COMMANDS
 from puna.wire.dialects import DIALECTS
 
 from .pages import DOCS, ROOT, code, table, text_of
+from .parsers import parsers
 
 SOURCES = sorted((ROOT / "src" / "puna").rglob("*.py"))
 CLI = text_of("docs/cli.md")
@@ -28,23 +27,6 @@ CLI = text_of("docs/cli.md")
 def test_a_verb_has_its_line(verb):
     lines = [line for line in CLI.splitlines() if re.match(rf"\| `puna {verb}[ `]", line)]
     assert lines, f"docs/cli.md has no row for puna {verb}"
-
-
-def parsers():
-    """The parser of each verb, by its words; of sub-verbs too."""
-
-    def below(words, found):
-        children = [action for action in found._actions if isinstance(action, argparse._SubParsersAction)]
-        if not children:
-            yield words, found
-        for action in children:
-            for name, child in action.choices.items():
-                yield from below(f"{words} {name}", child)
-
-    for verb in VERBS:
-        parser = argparse.ArgumentParser()
-        importlib.import_module(f"puna.cli.{verb}").add(parser)
-        yield from below(verb, parser)
 
 
 def own_options():
