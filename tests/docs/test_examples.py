@@ -21,19 +21,20 @@ from .parsers import parsers
 from .reading import Endpoint, Visitor, executable
 
 FOLLOWERS = [ROOT / "tests" / name for name in ("howto/test_howto.py", "production/test_pages.py")]
-"""Tests that follow pages of their own; the names of these stand in NAMES."""
+"""Tests that follow how-to pages of their own, which they name."""
 
 
-def followed_by(test):
-    """The pages whose names stand in a test's NAMES; none where there is no such test."""
-    if not test.exists():
-        return set()
-    (names,) = [
-        ast.literal_eval(node.value)
-        for node in ast.parse(test.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "NAMES"
-    ]
-    return {page for name in names for page in (DOCS / "howto" / f"{name}.md", DOCS / f"{name}.md") if page.exists()}
+def followed_by(test: Path) -> set[Path]:
+    """The how-to pages that a test gives to ``follow``, by their names there or in its NAMES."""
+    texts = {
+        node.value
+        for part in ast.walk(ast.parse(test.read_text(encoding="utf-8")))
+        if (isinstance(part, ast.Call) and getattr(part.func, "attr", "") == "follow")
+        or (isinstance(part, ast.Assign) and getattr(part.targets[0], "id", "") == "NAMES")
+        for node in ast.walk(part)
+        if isinstance(node, ast.Constant)
+    }
+    return {page for page in DOCS.glob("howto/*.md") if page.stem in texts or f"howto/{page.stem}" in texts}
 
 
 ELSEWHERE = {page for test in FOLLOWERS for page in followed_by(test)}
@@ -119,7 +120,7 @@ def test_a_command_that_is_not_run_is_one(words):
 
 def commands_in_sentences():
     """``puna VERB ...`` between backticks, on any page, each once."""
-    found = {}
+    found: dict[str, Path] = {}
     for page in PAGES:
         if page.name != "CHANGELOG.md":  # it tells of what was
             for span in code(prose(text_of(page))):

@@ -196,6 +196,8 @@ def test_a_page_that_loads_something_from_elsewhere_is_noticed():
 
 def test_links_out_of_the_folder_are_those_of_the_site():
     spec = importlib.util.spec_from_file_location("conf", DOCS / "conf.py")
+    assert spec is not None
+    assert spec.loader is not None
     conf = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(conf)
     for text, page, place, expected in (
