@@ -13,7 +13,7 @@ inline+3    the same, with the examples in the user's message
 
 right: the answer has an accepted answer, and does not abstain (puna.experiments.abstention). cited: all that it cites is the right passage. refused:
 it abstains although the passage has the answer. abstained: it abstains where the passage has none. Intervals: Wilson, 95 %.
-Run: python benchmarks/layouts.py [--layouts NAME,NAME] [--jobs N]. The last line is JSON.
+Run: python benchmarks/layouts.py [--layouts NAME,NAME] [--jobs N] [--threads N]. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -140,27 +140,27 @@ def judged(asked: list[Item], answers: list[str]) -> dict[str, object]:
     return told
 
 
-async def measured(names: list[str], jobs: int) -> dict[str, object]:
-    """The counts of each layout. jobs: answers at a time."""
+async def measured(names: list[str], jobs: int, threads: int) -> dict[str, object]:
+    """The counts of each layout. jobs: answers at a time. threads: of the engine; more than there are idle cores slow it down."""
     asked, gate = list(items()), asyncio.Semaphore(jobs)
     found: dict[str, object] = {}
-    async with puna.AsyncChat(context=4096, slots=jobs) as chat:
+    async with puna.AsyncChat(context=4096, slots=jobs, threads=1, batch_threads=threads) as chat:
 
-        async def answer(dialog: Dialog) -> str:
+        async def answer(name: str, item: Item) -> str:
+            dialog = LAYOUTS[name](item.question)
+            before = Dialog(dialog.messages[:-1])
             async with gate:
-                events = chat.complete(
-                    dialog[-1].content, before=Dialog(dialog.messages[:-1]), temperature=0.0, max_tokens=40
-                )
-                return "".join([event.text async for event in events if isinstance(event, Delta)])
+                events = chat.complete(dialog[-1].content, before=before, temperature=0.0, max_tokens=40)
+                text = "".join([event.text async for event in events if isinstance(event, Delta)])
+            print(json.dumps([name, item.asked.id, item.right, item.asked.answers, text]), file=sys.stderr, flush=True)
+            return text
 
         for name in names:
             started = time.monotonic()
-            answers = await asyncio.gather(*(answer(LAYOUTS[name](item.question)) for item in asked))
+            answers = await asyncio.gather(*(answer(name, item) for item in asked))
             counts = {**judged(asked, answers), "seconds": round(time.monotonic() - started)}
             found[name] = counts
             print(name, json.dumps(counts), flush=True)
-            for item, text in zip(asked, answers, strict=True):
-                print(json.dumps([name, item.asked.id, item.right, item.asked.answers, text]), file=sys.stderr)
     return found
 
 
@@ -169,8 +169,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layouts", default=",".join(LAYOUTS))
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    found = asyncio.run(measured(given.layouts.split(","), given.jobs))
+    found = asyncio.run(measured(given.layouts.split(","), given.jobs, given.threads))
     print(json.dumps({"cores": os.cpu_count(), "seed": SEED, "layouts": found}))
 
 
