@@ -25,6 +25,7 @@ SECONDS = 300
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _HASH = "puna_sources_sha256"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PATH = re.compile(
     r"(?<![\w.:/])/(home|root|Users|tmp|work|private|var/folders)/[^\s'\"]+|[A-Z]:\\+Users[^\s'\"]+|site-packages[^\s'\"]*"
 )
@@ -49,7 +50,7 @@ def main() -> int:
         try:
             run(notebook, path.parent)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            print(f"{path.name}: {error}", file=sys.stderr)
+            print(f"{path.name}: {_COLOURS.sub('', str(error))}", file=sys.stderr)
             status = 1
             continue
         if not args.check:
@@ -109,7 +110,7 @@ def _tidied(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
         # A widget's view means nothing without its kernel, nor does the address of a value in it.
         output.data.pop("application/vnd.jupyter.widget-view+json", None)
         if "text/plain" in output.data:
-            output.data["text/plain"] = re.sub(r" object at 0x[0-9a-f]+", "", output.data["text/plain"])
+            output.data["text/plain"] = re.sub(r"( object)? at 0x[0-9a-f]+", "", output.data["text/plain"])
     return output
 
 
