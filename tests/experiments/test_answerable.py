@@ -10,6 +10,7 @@ from puna.context.packing import pack
 from puna.context.pieces import Piece
 from puna.context.questions import ABSTENTION, Question
 from puna.engines.base import Scored
+from puna.engines.openai import OpenAI
 from puna.engines.scripted import WORDS, Scripted
 from puna.errors import InputError
 from puna.experiments import answerable
@@ -19,7 +20,9 @@ from puna.experiments.plan import Continuation
 from puna.formats.catalog import FORMATS
 from puna.generation import Extras, Logprob, Sampling, Usage
 from puna.turn import Ask
+from tests.engines.test_servers_real import beside_embedded
 from tests.experiments.test_likelihood import on_spine
+from tests.upstream.serving import puna
 
 LIGHTHOUSE = Piece(
     "The Skerrow lighthouse was built in 1871 by Morag Bell. It is 38 metres high.", heading=("Skerrow",)
@@ -96,7 +99,7 @@ def test_of_a_long_answer_its_beginning_is_looked_at():
 
 def test_alternatives_without_ids_are_told_apart_by_their_text():
     """As an OpenAI-compatible server tells them."""
-    token = Logprob(-1, b"a", math.log(0.5), (Logprob(-1, b"a", math.log(0.5)), Logprob(-1, b"b", math.log(0.5))))
+    token = Logprob(7, b"a", math.log(0.5), (Logprob(-1, b"a", math.log(0.5)), Logprob(-1, b"b", math.log(0.5))))
     found = answerable.signals_of(packed(), ANSWER, answerable.Evidence((token,), (token,), (token,)))
     assert found.entropy == pytest.approx(math.log(2))
 
@@ -158,3 +161,32 @@ def test_scored_behind_the_prompt_or_told_with_the_answer_it_is_the_same(model_h
     assert right.contrast > invented.contrast + 0.3
     assert right.logprob > invented.logprob + 0.3
     assert right.support > invented.support
+
+
+@pytest.mark.model
+def test_servers_that_score_say_the_same_as_the_engine_here(model_home):
+    """puna's own endpoint, and llama.cpp's server."""
+    whole = packed()
+
+    async def everywhere(embedded, at_llama_cpp, _):
+        async with puna(slots=1) as front:
+            engine = OpenAI(front.url)
+            at_puna = Spine(engine, await engine.start(), None)
+            try:
+                return [await signals(spine, whole, ANSWER) for spine in (embedded, at_llama_cpp, at_puna)]
+            finally:
+                await engine.close()
+
+    here, *others = beside_embedded(everywhere)
+    for there in others:
+        for name, value in here.as_json().items():
+            assert there.as_json()[name] == pytest.approx(value, abs=CLOSE), name
+
+
+def test_a_server_that_tells_no_tokens_cannot():
+    async def scenario():
+        spine = Spine(Scripted(), await Scripted().start(), None)
+        with pytest.raises(InputError, match="by a server that tells what tokens it makes of messages"):
+            await signals(spine, packed(), ANSWER)
+
+    asyncio.run(scenario())

@@ -214,6 +214,13 @@ def test_tokens_of_a_prompt(live: Live, speaker: Speaker) -> None:
     assert speaker.asked[0].prompt == Dialog().append(Role.USER, "Hi")
 
 
+def test_tokens_of_an_answer_that_has_begun(live: Live, speaker: Speaker) -> None:
+    begun = [*HELLO, {"role": "assistant", "content": "It"}]
+    assert live.http.post("/tokenize", json={"messages": begun, "continue_final_message": True}).status_code == 200
+    assert live.http.post("/tokenize", json={"messages": begun}).status_code == 200
+    assert [asked.continues for asked in speaker.asked] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("body", "part"),
     [
@@ -225,6 +232,8 @@ def test_tokens_of_a_prompt(live: Live, speaker: Speaker) -> None:
         ({"prompt": "a\0"}, "NUL"),
         ({"prompt": "a", "text": "b"}, "but it has 'text' too"),
         ({"messages": "x"}, "must be a list"),
+        ({"prompt": "a", "continue_final_message": True}, 'is for "messages"'),
+        ({"messages": HELLO, "continue_final_message": 1}, "must be true or false"),
     ],
 )
 def test_other_bodies_of_tokenize_are_refused(live: Live, body: object, part: str) -> None:

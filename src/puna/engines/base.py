@@ -162,6 +162,14 @@ class Renders(Protocol):
 
 
 @runtime_checkable
+class Begins(Protocol):
+    """A server that takes messages and tells what an answer that has begun looks like behind them."""
+
+    async def begun(self, dialog: Dialog) -> Prompt:
+        """The exact prompt with its ids, the last message being an answer that has begun; raises as ``Renders.prompt_of``."""
+
+
+@runtime_checkable
 class Wraps(Protocol):
     """An engine around another one."""
 

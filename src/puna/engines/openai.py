@@ -115,6 +115,12 @@ class OpenAI(Remote):
             raise refuse(self._found, self.url)
         return await asyncio.to_thread(told, self._questions, self._found, dialog)
 
+    async def begun(self, dialog: Dialog) -> Prompt:
+        """The exact prompt of the messages, the last of which is an answer that has begun; raises as ``prompt_of``."""
+        if not self.renders:
+            raise refuse(self._found, self.url)
+        return await asyncio.to_thread(told, self._questions, self._found, dialog, begun=True)
+
     def counter(self) -> Counting:
         """Counts prompts of messages by asking the server; raises as ``prompt_of``."""
         if not self.renders:

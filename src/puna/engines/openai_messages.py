@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 from puna.engines.openai_found import Asking, Found
@@ -15,14 +16,16 @@ KEPT = 1024
 """Dialogs whose count is remembered: a policy and a budget ask for the same ones again and again."""
 
 
-def told(asking: Asking, found: Found, dialog: Dialog) -> Prompt:
-    """The exact prompt with its ids.
+def told(asking: Asking, found: Found, dialog: Dialog, *, begun: bool = False) -> Prompt:
+    """The exact prompt with its ids. begun: the last message is an answer that has begun.
 
     Raises:
         InputError: the server does not tell. EngineError: it refused, or said something else.
     """
+    if begun and found.server.name not in _CONTINUE:
+        raise InputError(f"{asking.root} ({found.server.name}) does not tell the prompt of an answer that has begun")
     try:
-        text, ids = _WAYS[found.server.name](asking, found, dialog)
+        text, ids = _WAYS[found.server.name](asking, found, dialog, _CONTINUE[found.server.name] if begun else {})
     except (KeyError, TypeError, ValueError, AttributeError):
         raise EndpointError(
             f"{asking.root} must tell the prompt of messages as {found.server.name} does, but said something else"
@@ -30,26 +33,36 @@ def told(asking: Asking, found: Found, dialog: Dialog) -> Prompt:
     return Prompt((Segment(Kind.CONTROL, text),), ids, dialog)
 
 
-def _puna(asking: Asking, found: Found, dialog: Dialog) -> tuple[str, tuple[int, ...]]:
-    body = {"model": found.model, "messages": dialog.as_json(), "return_token_strs": True}
+More = Mapping[str, object]
+"""What else is asked for."""
+
+
+def _puna(asking: Asking, found: Found, dialog: Dialog, more: More) -> tuple[str, tuple[int, ...]]:
+    body = {"model": found.model, "messages": dialog.as_json(), "return_token_strs": True, **more}
     said: Any = asking.post("tokenize", body)
     return b"".join(map(data_of, said["token_strs"])).decode("utf-8", "replace"), tuple(said["tokens"])
 
 
-def _vllm(asking: Asking, found: Found, dialog: Dialog) -> tuple[str, tuple[int, ...]]:
-    said: Any = asking.post("tokenize", {"model": found.model, "messages": dialog.as_json()})
+def _vllm(asking: Asking, found: Found, dialog: Dialog, more: More) -> tuple[str, tuple[int, ...]]:
+    said: Any = asking.post("tokenize", {"model": found.model, "messages": dialog.as_json(), **more})
     text: Any = asking.post("detokenize", {"model": found.model, "tokens": said["tokens"]})
     return str(text["prompt"]), tuple(said["tokens"])
 
 
-def _llama_cpp(asking: Asking, found: Found, dialog: Dialog) -> tuple[str, tuple[int, ...]]:
-    del found
+def _llama_cpp(asking: Asking, found: Found, dialog: Dialog, more: More) -> tuple[str, tuple[int, ...]]:
+    del found, more
     text = str(asking.post("apply-template", {"messages": dialog.as_json()})["prompt"])
     said: Any = asking.post("tokenize", {"content": text, "add_special": True, "parse_special": True})
     return text, tuple(said["tokens"])
 
 
 _WAYS = {"puna": _puna, "vLLM": _vllm, "llama.cpp": _llama_cpp}
+
+_CONTINUE: Mapping[str, More] = {
+    "puna": {"continue_final_message": True},
+    "vLLM": {"continue_final_message": True, "add_generation_prompt": False},
+}
+"""How a server is told that the last message is an answer that has begun."""
 
 
 class MessageCounter:

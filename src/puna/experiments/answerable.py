@@ -137,7 +137,9 @@ def _entropy(token: Logprob) -> float | None:
     """Least entropy of the choice at a token's place, nats: what is not told counts as one token more."""
     if not token.top:
         return None
-    told = {(other.id, other.data): other.logprob for other in (*token.top, token)}
+    told = {
+        other.data or other.id: other.logprob for other in (*token.top, token)
+    }  # by text: servers tell no ids of alternatives
     likely = [math.exp(logprob) for logprob in told.values()]
     return -sum(p * math.log(p) for p in (*likely, max(0.0, 1 - sum(likely))) if p > 0)
 

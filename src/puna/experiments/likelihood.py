@@ -13,7 +13,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from puna.chat import Spine
-from puna.errors import ContextWindowError, InputError, unknown
+from puna.engines.base import Begins, innermost
+from puna.errors import ContextWindowError, EndpointError, InputError, unknown
 from puna.experiments.plan import Continuation
 from puna.experiments.rows import Likelihood
 from puna.generation import Kind, Prompt, Segment
@@ -32,21 +33,16 @@ async def find(
     top: alternatives of each token. most: tokens of the continuation that are scored, from its first on; None for all.
 
     Raises:
-        InputError: an empty continuation, one that does not fit the window, or an engine that cannot score.
+        InputError: an empty continuation, one that does not fit the window, or an engine that cannot score, or does not tell its tokens.
         DialogError: as for an answer. EngineError: the engine failed.
     """
     if not continuation.text:
         raise InputError(f"the continuation {continuation.name!r} must have a text to be scored, but it is empty")
-    if spine.format is None:
-        raise InputError(
-            "how likely a continuation is can only be told where the model is, and this target is a remote endpoint; use a target "
-            "with a model of its own (`model`), or leave out the continuations"
-        )
-    prompt = await spine.encoded(ask)
-    ids = prompt.ids + (await _tokens(spine, ask, prompt, continuation.text))[:most]
-    if len(ids) + 1 > spine.info.context:
+    ids, start = await (_there if spine.format is None else _here)(spine, ask, continuation.text)
+    ids = ids[: None if most is None else start + most]
+    if spine.info.context and len(ids) + 1 > spine.info.context:
         raise ContextWindowError(len(ids), 1, spine.info.context)
-    scored = await spine.engine.score(ids, top, len(prompt.ids))
+    scored = await spine.engine.score(ids, top, start)
     return Likelihood(cell, continuation.name, continuation.text, scored.known, continuation.group)
 
 
@@ -72,6 +68,27 @@ def chosen(likelihoods: Iterable[Likelihood], by: str = "sum") -> Likelihood:
     if not choices:
         raise InputError("the likeliest choice needs at least one continuation to choose from, not none")
     return max(choices, key=BY[by])
+
+
+async def _here(spine: Spine, ask: Ask, text: str) -> tuple[tuple[int, ...], int]:
+    """The ids of the prompt and the continuation behind it, and how many are the prompt's."""
+    prompt = await spine.encoded(ask)
+    return prompt.ids + await _tokens(spine, ask, prompt, text), len(prompt.ids)
+
+
+async def _there(spine: Spine, ask: Ask, text: str) -> tuple[tuple[int, ...], int]:
+    """The same by a server that takes messages and tells their tokens."""
+    server = innermost(spine.engine)
+    if not isinstance(server, Begins) or not isinstance(ask.prompt, Dialog) or ask.begun is not None:
+        raise InputError(
+            "how likely a continuation is can only be told where the model is, or by a server that tells what tokens it makes of messages, "
+            "and this target is neither; use a target with a model of its own (`model`), or leave out the continuations"
+        )
+    prompt = await spine.encoded(ask)
+    ids = (await server.begun(Dialog((*ask.prompt, Message(Role.ASSISTANT, text))))).ids
+    if not _follows(ids, prompt.ids):
+        raise EndpointError(f"{spine.info.build} must write an answer behind its prompt, but the tokens of both differ")
+    return ids, len(prompt.ids)
 
 
 async def _tokens(spine: Spine, ask: Ask, prompt: Prompt, text: str) -> tuple[int, ...]:

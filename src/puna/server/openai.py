@@ -32,6 +32,8 @@ from puna.wire.dialect import Request
 MANY = 4000
 """Tokens from which it takes a thread to write them down."""
 
+_TOKENIZE = {"model", "prompt", "messages", "return_token_strs", "continue_final_message"}
+
 
 class ModelNotFoundError(InputError):
     """A request names a model that is not served here."""
@@ -188,7 +190,7 @@ class Models:
     async def _ids(self, body: object) -> tuple[int, ...]:
         if not isinstance(body, dict):
             _refuse_body(f"not {reading.kind(body)}")
-        if unknown := sorted(map(str, body.keys() - {"model", "prompt", "messages", "return_token_strs"})):
+        if unknown := sorted(map(str, body.keys() - _TOKENIZE)):
             _refuse_body(f"but it has {unknown[0]!r:.80} too")
         if ("prompt" in body) == ("messages" in body):
             _refuse_body("but both came" if "prompt" in body else "but neither came")
@@ -199,7 +201,7 @@ class Models:
         if isinstance(prompt, str):
             reading.check_text("prompt", prompt)
         # A window of its own: what does not fit may still be counted.
-        return (await self.service.speaker.encoded(Ask(prompt))).ids
+        return (await self.service.speaker.encoded(Ask(prompt, continues=_continues(body)))).ids
 
     def _model(self, name: str) -> dict[str, object]:
         info = self.service.speaker.info
@@ -236,6 +238,16 @@ def _wanted_texts(body: object) -> bool | None:
     wanted = body.get("return_token_strs") if isinstance(body, dict) else None
     if not isinstance(wanted, bool | None):
         raise InputError(f"return_token_strs must be true or false, not {reading.kind(wanted)}")
+    return wanted
+
+
+def _continues(body: Mapping[str, object]) -> bool:
+    """Whether the last message is an answer that has begun, as vLLM has it."""
+    wanted = body.get("continue_final_message", False)
+    if not isinstance(wanted, bool):
+        raise InputError(f"continue_final_message must be true or false, not {reading.kind(wanted)}")
+    if wanted and "messages" not in body:
+        _refuse_body('and continue_final_message is for "messages"')
     return wanted
 
 

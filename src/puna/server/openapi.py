@@ -161,6 +161,7 @@ def description() -> bytes:
         "type": "object",
         "properties": {
             "model": {}, "return_token_strs": {}, "prompt": {"type": "string", "minLength": 1}, "messages": _MESSAGES,
+            "continue_final_message": {"type": "boolean"},
         },
         "additionalProperties": False,
         "oneOf": [{"required": ["prompt"]}, {"required": ["messages"]}],
