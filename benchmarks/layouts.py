@@ -1,8 +1,8 @@
 """In which layout of instruction, context and question does a small model answer and cite best? Decides the dialog of ``Question``.
 
 Of the shipped questions (src/puna/experiments/questions.jsonl), those of the half to fit: of each document the first ANSWERABLE that it
-answers and the first UNANSWERABLE that it does not. Each is asked with three passages, its document's and those of two others, in a random order of
-fixed seed; answers are greedy, of at most 40 tokens. The layouts differ in nothing but their order:
+answers and the first UNANSWERABLE that it does not. They are asked with three passages, their document's and those of two others, in a random order
+of fixed seed (the same for all of a document, so that a prompt cache has the context); answers are greedy, of at most 32 tokens. The layouts differ in nothing but their order:
 
 turn        the instruction is the system message; the context, then the question, are the user's
 system      the instruction and the context are the system message; the question alone is the user's
@@ -67,12 +67,12 @@ def items() -> Iterator[Item]:
     """What is asked, in every layout."""
     rng = random.Random(SEED)
     for document in documents():
+        shown = [document, *rng.sample([other for other in documents() if other != document], OTHERS)]
+        rng.shuffle(shown)
+        pieces = tuple(Piece(one.text, one.id, (one.title,)) for one in shown)
         own = [asked for asked in questions("fit") if asked.document == document]
         chosen = [a for a in own if a.answerable][:ANSWERABLE] + [a for a in own if not a.answerable][:UNANSWERABLE]
         for asked in chosen:
-            shown = [document, *rng.sample([other for other in documents() if other != document], OTHERS)]
-            rng.shuffle(shown)
-            pieces = tuple(Piece(one.text, one.id, (one.title,)) for one in shown)
             yield Item(asked, Question(asked.text, pieces), shown.index(document) + 1)
 
 
@@ -150,7 +150,7 @@ async def measured(names: list[str], jobs: int, threads: int) -> dict[str, objec
             dialog = LAYOUTS[name](item.question)
             before = Dialog(dialog.messages[:-1])
             async with gate:
-                events = chat.complete(dialog[-1].content, before=before, temperature=0.0, max_tokens=40)
+                events = chat.complete(dialog[-1].content, before=before, temperature=0.0, max_tokens=32)
                 text = "".join([event.text async for event in events if isinstance(event, Delta)])
             print(json.dumps([name, item.asked.id, item.right, item.asked.answers, text]), file=sys.stderr, flush=True)
             return text
@@ -168,7 +168,7 @@ def main() -> None:
     """Ask, count, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layouts", default=",".join(LAYOUTS))
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     found = asyncio.run(measured(given.layouts.split(","), given.jobs, given.threads))
