@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from rich.text import Text
 
@@ -13,13 +14,15 @@ from puna.api.answers import Answer, Prepared, Source
 from puna.context.support import Claim, Support, Verdict
 from puna.retrieval.folder import OTHER_KIND, Skipped
 from puna.terminal.harmless import harmless, one_line
-from puna.terminal.screen import Screen
+from puna.terminal.screen import LEAST_WIDTH, Screen
 
 _KINDS_SAID = 4
 """Reasons that are told one by one; with more, the rest is a number."""
 
 _DOUBTS = 3
 """Sentences about an answer that are told; with more, the rest is a number."""
+
+_INDENT = "    "
 
 _QUOTE = 300
 """Characters that are quoted of a passage, at most."""
@@ -80,15 +83,16 @@ def tell(answer: Answer, *, as_json: bool) -> None:
     resting = (
         [] if answer.abstained else [(source, claim) for source in answer.sources if (claim := _of(source, answer))]
     )
+    cites = any(source.cited for source in answer.sources)
     if answer.abstained:
         _note("the model says that the passages do not answer this")
-    elif not any(source.cited for source in answer.sources):
+    elif not cites:
         _note("the answer cites no passage" + ("; its words stand in these" if resting else ""))
     if resting:
         screen.write("\n")
     for source, claim in resting:
         place, quoted = _quote(source, claim)
-        _heading(screen, source, place, "" if source.cited else "not cited")
+        _heading(screen, source, place, "" if source.cited or not cites else "not cited")
         _lines(screen, quoted)
     others = [source for source in answer.sources if source not in [one for one, _ in resting]]
     if others:
@@ -134,8 +138,12 @@ def _heading(screen: Screen, source: Source, place: str, more: str) -> None:
 
 
 def _lines(screen: Screen, text: str) -> None:
+    """Text below a heading. On a terminal, lines are wrapped to its width, so that what goes on stays indented."""
+    width = screen.size()[0] - len(_INDENT) - 1 if screen.terminal else None
     for line in harmless(text).split("\n"):
-        screen.console.print(Text(f"    {line}", style="dim"))
+        short = width is None or len(line) <= width
+        for part in [line] if short else wrap(line, max(width or 0, LEAST_WIDTH), drop_whitespace=False):
+            screen.console.print(Text(f"{_INDENT}{part}".rstrip(), style="dim"))
 
 
 def _notes(notes: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from bm25s.stopwords import STOPWORDS_EN_PLUS
 
@@ -26,17 +27,17 @@ _COMMON = frozenset(STOPWORDS_EN_PLUS) | {"would", "could", "shall", "may", "mig
 
 def words(text: str) -> list[str]:
     """The words of a text, in order; a name's parts follow it."""
-    found: list[str] = []
-    for match in _WORD.finditer(text):
-        word = match.group()
-        if _SIGNS.match(word):
-            found += [word[n : n + 2] for n in range(max(1, len(word) - 1))]
-            continue
-        parts = [part for piece in _MARKS.split(word) for part in _HUMP.split(_ENDING.sub("", piece))]
-        if len(parts) > 1:
-            found.append("_".join(_plain(part) for part in parts))
-        found += [_stem(_plain(part)) for part in parts]
-    return found
+    return [found for word in _WORD.findall(text) for found in _found_by(word)]
+
+
+@lru_cache(maxsize=100_000)  # most words of a text are few, and a language has not many more
+def _found_by(word: str) -> tuple[str, ...]:
+    """What a word, or a name with its marks, is found by."""
+    if _SIGNS.match(word):
+        return tuple(word[n : n + 2] for n in range(max(1, len(word) - 1)))
+    parts = [_plain(part) for piece in _MARKS.split(word) for part in _HUMP.split(_ENDING.sub("", piece))]
+    whole = ("_".join(parts),) if len(parts) > 1 else ()
+    return (*whole, *map(_stem, parts))
 
 
 def asked(question: str) -> list[str]:
