@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pygments.lexers.special import TextLexer
@@ -80,8 +80,10 @@ _LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 
 
 def relinked(text: str, page: str, place: str) -> str:
-    """The text of a page with its links as they are in the site. page: its name there; place: its path in the repository."""
-    here = posixpath.dirname(f"docs/{page}")
+    """The text of a page with links that lead out of its folder as they are in the site: from its top, which Sphinx writes as ``/``.
+
+    page: its name in the site; place: its path in the repository.
+    """
 
     def link(found: re.Match[str]) -> str:
         target, anchor = found[2], found[3] or ""
@@ -90,9 +92,11 @@ def relinked(text: str, page: str, place: str) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(place), target))
         if path in SHOWN:
             path = f"docs/{SHOWN[path]}.md"
-        elif PurePosixPath(path).parts[:1] == ("notebooks",) and path.endswith(".ipynb"):
+        elif path.startswith("notebooks/") and path.endswith(".ipynb"):
             path = f"docs/{path.removesuffix('.ipynb')}"  # by its name: as a file it lies where the link leads
-        return f"{found[1]}{posixpath.relpath(path, here)}{anchor}{found[4]}"
+        elif path.startswith("docs/") and place == f"docs/{page}.md":
+            return found[0]
+        return f"{found[1]}/{posixpath.relpath(path, 'docs')}{anchor}{found[4]}"
 
     return _LINK.sub(link, text)
 

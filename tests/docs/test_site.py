@@ -201,13 +201,15 @@ def test_links_out_of_the_folder_are_those_of_the_site():
     conf = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(conf)
     for text, page, place, expected in (
-        ("[r](../README.md)", "start", "docs/start.md", "[r](index.md)"),
-        ("[r](../../README.md#try-it)", "howto/a", "docs/howto/a.md", "[r](../index.md#try-it)"),
-        ("[n](../notebooks/1.ipynb)", "start", "docs/start.md", "[n](notebooks/1)"),
-        ("[n](2.ipynb#x)", "notebooks/1", "notebooks/1.ipynb", "[n](2#x)"),
-        ("[f](../docs/formats.md)", "notebooks/1", "notebooks/1.ipynb", "[f](../formats.md)"),
-        ("[f](docs/formats.md#x)", "changelog", "CHANGELOG.md", "[f](formats.md#x)"),
-        ("[s](../src/puna/turn.py)", "start", "docs/start.md", "[s](../src/puna/turn.py)"),
+        ("[r](../README.md)", "start", "docs/start.md", "[r](/index.md)"),
+        ("[r](../../README.md#try-it)", "howto/a", "docs/howto/a.md", "[r](/index.md#try-it)"),
+        ("[n](../notebooks/1.ipynb)", "start", "docs/start.md", "[n](/notebooks/1)"),
+        ("[n](2.ipynb)", "notebooks/1", "notebooks/1.ipynb", "[n](/notebooks/2)"),
+        ("[f](../docs/formats.md)", "notebooks/1", "notebooks/1.ipynb", "[f](/formats.md)"),
+        ("[f](docs/formats.md#x)", "changelog", "CHANGELOG.md", "[f](/formats.md#x)"),
+        ("[f](../formats.md#x)", "howto/a", "docs/howto/a.md", "[f](../formats.md#x)"),
+        ("![p](a.png)", "start", "docs/start.md", "![p](a.png)"),
+        ("[s](../src/puna/turn.py)", "start", "docs/start.md", "[s](/../src/puna/turn.py)"),
         ("[w](https://example.org/README.md)", "start", "docs/start.md", "[w](https://example.org/README.md)"),
         ("[h](#here)", "start", "docs/start.md", "[h](#here)"),
     ):
