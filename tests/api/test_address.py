@@ -56,6 +56,17 @@ def test_the_environment_names_the_server_where_the_arguments_name_nothing(given
     assert where(**given) == expected
 
 
+def test_the_environment_tells_the_servers_format_and_window_too(monkeypatch):
+    for name, value in {"URL": "sagemaker:far", "FORMAT": "llama2", "CONTEXT": "2048"}.items():
+        monkeypatch.setenv(f"PUNA_{name}", value)
+    assert where() == Address("sagemaker:far", format="llama2", context=2048)
+    assert where(format="llama3", context=512) == Address("sagemaker:far", format="llama3", context=512)
+    assert where(url="http://elsewhere") == Address("http://elsewhere")
+    monkeypatch.setenv("PUNA_CONTEXT", "few")
+    with pytest.raises(InputError, match="PUNA_CONTEXT must be a whole number"):
+        where()
+
+
 @pytest.mark.parametrize("given", [{"model": "m.gguf"}, {"engine": "scripted"}, {"slots": 2}, {"file": "puna.toml"}])
 def test_a_local_model_that_is_asked_for_stands_before_the_environments_server(given, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

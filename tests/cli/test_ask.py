@@ -75,7 +75,7 @@ def test_nothing_found_is_told_and_nobody_is_asked(docs, monkeypatch):
     done = puna("ask", "--docs", "docs", "--url", "http://127.0.0.1:9", "Who won the cup in 1998?")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith(
-        "puna: nothing found, so no model was asked: none of the 3 passages has a word of the question\n"
+        "puna: nothing found, so no model was asked: none of the 3 passages has to do with the question\n"
     )
 
 
@@ -286,9 +286,20 @@ def test_documents_of_the_command_line_are_those_of_python(ask, docs, own_home, 
     assert [one["text"] for one in shown["passages"]] == [one.piece.text for one in found]
 
 
+def test_a_score_that_cannot_be_told_is_not_made_up(ask):
+    done = ask("--score", "--context", "8000", "--max-tokens", "4000", QUESTION)
+    assert done.returncode == 0
+    assert "estimated probability" not in done.stdout
+    assert "puna: how likely the answer is right cannot be told: " in done.stderr
+    assert json.loads(ask("--score", "--json", QUESTION).stdout)["score"] is None
+
+
 @pytest.mark.model
 def test_the_embedded_model_is_asked_and_its_prompt_is_what_was_counted(ask, model_home):
-    done = ask("--max-tokens", "16", "--json", QUESTION, engine="llamacpp")
-    assert done.returncode in {0, 1}, done.stderr
+    done = ask("--max-tokens", "16", "--score", "--json", "What is missing in the fleece?", engine="llamacpp")
+    assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
+    assert 0 < told["score"]["probability"] < 1
+    assert told["score"]["model"] == "smollm2-135m"
+    assert told["score"]["answers"] > 1
     assert told["prompt_tokens"] == told["receipt"]["usage"]["prompt"]

@@ -51,6 +51,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """How likely an answer is right, as far as a fit can tell. probability: 0 to 1. model, answers: whose, and how many, it was fitted on."""
+
+    probability: float
+    model: str
+    answers: int
+
+    def __str__(self) -> str:
+        return (
+            f"estimated probability that the answer is right: {self.probability:.2f}, by what the model holds of it, as fitted on "
+            f"{self.answers} of its answers to questions whose answers are known"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """What a question will be asked with. counted: whether the tokens of ``packed`` are known. ask: for the spine."""
 
@@ -109,6 +124,8 @@ class Answer(Reply):
     claims: tuple[Claim, ...] = ()
     abstained: bool = True
     notes: tuple[str, ...] = ()
+    score: Score | None = None
+    """Where one was asked for, and can be told."""
 
     __str__ = Reply.__str__
 
@@ -118,6 +135,7 @@ class Answer(Reply):
             "question": self.question,
             "answer": None if self.prepared is None else self.text,
             "abstained": self.abstained,
+            "score": None if self.score is None else asdict(self.score),
             "sources": [source.as_json() for source in self.sources],
             "claims": [asdict(claim) for claim in self.claims],
             "notes": list(self.notes),
@@ -149,6 +167,35 @@ async def prepare(spine: Spine, question: Question, found: Sequence[Found], give
         )
     ask = Ask(packed.dialog, sampling, frozenset(given))
     return Prepared(question, tuple(found), packed, ask, counter is not None, notes)
+
+
+async def scored(spine: Spine, answer: Answer) -> Answer:
+    """The answer with its score or, where there can be none, with a note that says why; as it is, where it abstains or broke off.
+
+    Raises:
+        EngineError: the engine failed.
+    """
+    if answer.prepared is None or answer.receipt is None or answer.abstained:
+        return answer
+    try:
+        return replace(answer, score=await _score(spine, answer.prepared, answer.text, answer.receipt))
+    except InputError as error:
+        return replace(answer, notes=(*answer.notes, f"how likely the answer is right cannot be told: {error}"))
+
+
+async def _score(spine: Spine, prepared: Prepared, text: str, receipt: Receipt) -> Score:
+    try:
+        from puna.experiments.answerable import signals  # noqa: PLC0415  # of another extra, which few questions need
+        from puna.experiments.calibration import Calibrated, digest, model_of  # noqa: PLC0415
+    except ImportError as error:
+        raise InputError(f"{error.name} is not installed: pip install 'puna[experiments]'") from error
+    known = await asyncio.to_thread(Calibrated.load, model_of(receipt))
+    if known.instruction != digest([prepared.question.instruction]):
+        raise InputError(
+            "it was fitted on answers under puna's own instruction, and this question has another; leave that out"
+        )
+    found = await signals(spine, prepared.packed, text)
+    return Score(round(known.probability(found), 4), known.model, len(known.told))
 
 
 async def _counter(spine: Spine) -> Counter | None:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from threading import RLock
 
 from puna import config
-from puna.api.answers import DEFAULTS, PASSAGES, Answer, Prepared, prepare
+from puna.api.answers import DEFAULTS, PASSAGES, Answer, Prepared, prepare, scored
 from puna.api.chat import Chat, behind
 from puna.api.given import check_text, named
 from puna.api.recording import Events, Recording
@@ -21,7 +21,7 @@ from puna.context.grounding import Example
 from puna.context.pieces import Piece
 from puna.context.questions import INSTRUCTION, Order, Question
 from puna.errors import InputError
-from puna.generation import Sampling
+from puna.generation import Delta, Receipt, Sampling
 from puna.retrieval.index import Documents
 
 Given = Documents | Path | str | Iterable[Path | str] | Iterable[Piece]
@@ -39,7 +39,7 @@ class AsyncAsking(AsyncStream):
     (``puna.context.pieces.Piece``); or ``Documents``. chat: whose model is asked, with its sampling parameters; its messages play no
     part. Without it, settings go by name as for ``AsyncChat``, and the engine is closed after the answer. passages: shown at most.
     dense: rank by meaning too (documents that are ``Documents`` say that themselves). instruction, examples, order, inline: as for
-    ``puna.context.questions.Question``. tell: gets a line about what takes time. Sampling parameters go by name; where neither they
+    ``puna.context.questions.Question``. score: estimate how likely the answer is right, which takes a moment more. tell: gets a line about what takes time. Sampling parameters go by name; where neither they
     nor the conversation's say otherwise, the temperature is 0.
 
     Raises:
@@ -58,6 +58,7 @@ class AsyncAsking(AsyncStream):
         examples: Iterable[Example | tuple[str, str]] = (),
         order: str = Order.RELEVANCE,
         inline: bool = False,
+        score: bool = False,
         tell: Callable[[str], None] = _quiet,
         **arguments: object,
     ) -> None:
@@ -73,7 +74,9 @@ class AsyncAsking(AsyncStream):
         talk = AsyncChat(**settings) if chat is None else chat  # type: ignore[arg-type]  # AsyncChat checks them
         given = {**DEFAULTS, **talk.sampling, **given}
         Sampling.of(given)
-        self._work = _Work(asked, _opener(documents, dense, tell), passages, talk, given, owned=chat is None)
+        self._work = _Work(
+            asked, _opener(documents, dense, tell), passages, talk, given, score=score, owned=chat is None
+        )
         super().__init__(Recording(RLock(), self._work.begin, lambda _: None))
 
     @property
@@ -89,7 +92,7 @@ class AsyncAsking(AsyncStream):
             return None
         if work.prepared is None:
             return Answer("", None, work.question.text)
-        return work.prepared.answer(self.text, self.receipt)
+        return work.scored or work.prepared.answer(self.text, self.receipt)
 
     def __await__(self) -> Generator[object, None, Answer]:
         return self._whole().__await__()
@@ -161,7 +164,10 @@ ask.__signature__ = inspect.signature(AsyncAsking)  # type: ignore[attr-defined]
 
 
 class _Work:
-    """One question on its way. searched: whether it is known what was found. prepared: what is sent, once something was found."""
+    """One question on its way. searched: whether it is known what was found. prepared: what is sent, once something was found.
+
+    scored: the answer with its score, where one was asked for.
+    """
 
     def __init__(
         self,
@@ -171,9 +177,12 @@ class _Work:
         chat: AsyncChat,
         given: Mapping[str, object],
         *,
+        score: bool,
         owned: bool,
     ) -> None:
         self.question = question
+        self.scored: Answer | None = None
+        self._score = score
         self.searched = False
         self.prepared: Prepared | None = None
         self._documents = documents
@@ -197,8 +206,13 @@ class _Work:
             prepared = await prepare(spine, self.question, found, self._given)
             self.prepared, self.searched = prepared, True
             turn = await spine.prepare(prepared.ask)
+            text = ""
             async with aclosing(turn.stream()) as events:
                 async for event in events:
+                    if self._score and isinstance(event, Receipt):
+                        self.scored = await scored(spine, prepared.answer(text, event))
+                    elif isinstance(event, Delta):
+                        text += event.text
                     yield event
         finally:
             if self._owned:

@@ -91,17 +91,19 @@ def place_of(
     here = file is not None or given["model"] is not None or bool(own)
     named, place = None if url is not None or here else config.server(), "url"
     endpoint, model = there["endpoint"], given["model"]
+    form, context = given["format"], given["context"]
     if named is not None:
-        (url, told), place = named, "PUNA_URL"
-        endpoint = told if endpoint is None else endpoint
+        url, place = named.url, "PUNA_URL"
+        endpoint = named.endpoint if endpoint is None else endpoint
+        form, context = form or named.format, context or named.context
     if url is None:
         away = {name: None if value == "auto" else value for name, value in there.items() if name != "retries"}
         return _local(given, away, file)
     settings = {name: value for name, value in given.items() if name not in _BOTH}
     _check_server(url, endpoint, model, settings if file is None else {"file": file, **settings})
     name = model if endpoint is None else endpoint
-    timeouts, rest = there["timeouts"] or Timeouts(), (there["dialect"], given["context"])
-    where = Address(url, there["api"], name, there["key"], given["format"], *rest, timeouts, there["retries"])
+    timeouts, rest = there["timeouts"] or Timeouts(), (there["dialect"], context)
+    where = Address(url, there["api"], name, there["key"], form, *rest, timeouts, there["retries"])
     checked(where, {}, place)
     return where
 

@@ -52,6 +52,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show", action="store_true", help="print what would be sent, token by token counted, and ask nobody"
     )
+    parser.add_argument(
+        "--score", action="store_true", help="estimate how likely the answer is right, where that was measured"
+    )
     parser.add_argument("--stats", action="store_true", help="say on standard error what it cost")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     add_address(parser)
@@ -98,7 +101,7 @@ def _documents(args: argparse.Namespace) -> Documents:
 async def _asked(
     args: argparse.Namespace, question: str, documents: Documents, opened: Callable[[], Awaitable[Spine]]
 ) -> int:
-    from puna.api.answers import PASSAGES, prepare
+    from puna.api.answers import PASSAGES, prepare, scored
     from puna.cli import ask_output
     from puna.context.questions import Question
 
@@ -112,6 +115,8 @@ async def _asked(
             ask_output.show(prepared, spine.info.context, as_json=args.json)
             return 0
         answer = await _answer(args, spine, prepared)
+        if args.score:
+            answer = await scored(spine, answer)
     finally:
         await spine.engine.close()
     ask_output.tell(answer, as_json=args.json)

@@ -49,7 +49,7 @@ def nothing(question: str, passages: int, *, as_json: bool) -> int:
     """That nothing was found in so many passages; gives the exit status."""
     if as_json:
         _print_json(Answer("", None, question).as_json())
-    why = f"none of the {passages:,} passages has a word of the question" if passages else "the documents have no text"
+    why = f"none of the {passages:,} passages has to do with the question" if passages else "the documents have no text"
     _note(f"nothing found, so no model was asked: {why}")
     return 1
 
@@ -94,6 +94,8 @@ def tell(answer: Answer, *, as_json: bool) -> None:
         place, quoted = _quote(source, claim)
         _heading(screen, source, place, "" if source.cited or not cites else "not cited")
         _lines(screen, quoted)
+    if answer.score is not None:
+        screen.write(f"\n{answer.score}\n")
     others = [source for source in answer.sources if source not in [one for one, _ in resting]]
     if others:
         _note("also shown to the model: " + ", ".join(f"[{one.number}] {one.label}" for one in others))
