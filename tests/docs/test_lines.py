@@ -254,3 +254,23 @@ def test_every_public_name_is_on_a_page_of_the_api():
     pages = "\n".join(text_of(f"docs/api/{name}.md") for name in PUBLIC if (DOCS / "api" / f"{name}.md").exists())
     for name in set(puna.__all__) - {"__version__"}:
         assert re.search(rf"auto(class|function):: (puna\.)?([a-z_.]+\.)?{name}\b", pages), name
+
+
+BENCHMARKS = text_of("docs/benchmarks.md")
+
+
+def test_every_benchmark_has_its_command_with_its_question():
+    rows = {code(row["command"])[0]: row["the question"] for row in table(BENCHMARKS, "command", "the question")}
+    told = {}
+    for file in (ROOT / "benchmarks").glob("*.py"):
+        (command,) = [one for one in rows if re.search(rf"(benchmarks[/.]|make ){file.stem}\b", one)]
+        told[command] = file
+        head = str(ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))).splitlines()[0]
+        assert rows[command] == head.replace("``", "`"), file
+    assert set(told) == set(rows)
+
+
+@pytest.mark.parametrize("heading", re.findall(r"^## (.*)$", BENCHMARKS, re.MULTILINE))
+def test_a_section_of_figures_is_that_of_a_script(heading):
+    assert (ROOT / heading).is_file()
+    assert heading.startswith("benchmarks/")
