@@ -3,6 +3,7 @@ import threading
 
 import pytest
 
+from puna.errors import InputError
 from puna.sync import bridge
 
 
@@ -58,3 +59,15 @@ def test_an_error_in_the_middle_comes_after_what_was_before_it():
         for item in bridge().iterate(breaking()):
             seen.append(item)
     assert seen == [1]
+
+
+def test_a_synchronous_call_on_the_bridges_own_loop_is_refused_and_does_not_hang():
+    async def inner():
+        return 1
+
+    async def outer():
+        return bridge().run(inner())
+
+    with pytest.raises(InputError, match="would wait for itself for ever"):
+        bridge().run(outer())
+    assert bridge().run(inner()) == 1

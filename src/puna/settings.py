@@ -164,11 +164,30 @@ def home(environ: Mapping[str, str] | None = None) -> Path:
         raise InputError(f"PUNA_HOME must be a folder, but {given[:80]!r} is none: {error}") from error
 
 
-def server(environ: Mapping[str, str] | None = None) -> tuple[str, str | None] | None:
-    """The server that the environment names for whoever talks to a model and names none: PUNA_URL, and PUNA_ENDPOINT, its name there."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The server that the environment names. endpoint: its name there. format, context: as the settings of these names, for it."""
+
+    url: str
+    endpoint: str | None = None
+    format: str | None = None
+    context: int | None = None
+
+
+def server(environ: Mapping[str, str] | None = None) -> Named | None:
+    """The server at PUNA_URL, for whoever talks to a model and names none; PUNA_ENDPOINT, PUNA_FORMAT and PUNA_CONTEXT say more of it.
+
+    Raises:
+        InputError: a PUNA_CONTEXT out of its range.
+    """
     environ = os.environ if environ is None else environ
     url = environ.get("PUNA_URL")
-    return (url, environ.get("PUNA_ENDPOINT") or None) if url else None
+    if not url:
+        return None
+    form, context = environ.get("PUNA_FORMAT") or None, environ.get("PUNA_CONTEXT") or None
+    (option,) = (option for option in OPTIONS if option.name == "context")
+    tokens = None if context is None else int(_checked(option, context, option.variable))
+    return Named(url, environ.get("PUNA_ENDPOINT") or None, form, tokens)
 
 
 def settings(

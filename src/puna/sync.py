@@ -15,6 +15,8 @@ from functools import cache
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
+from puna.errors import InputError
+
 T = TypeVar("T")
 
 STOP_SECONDS = 10.0
@@ -80,10 +82,21 @@ class Bridge:
         async def one() -> AsyncGenerator[T, None]:
             yield await work
 
+        if threading.current_thread() is self._thread:
+            work.close()
         return next(iter(list(self.iterate(one()))))
 
     def iterate(self, items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
-        """The items as they come. Leaving early, or an interrupt, closes the async iterator before it returns."""
+        """The items as they come. Leaving early, or an interrupt, closes the async iterator before it returns.
+
+        Raises:
+            InputError: it is called on the background loop itself, which would wait for itself for ever.
+        """
+        if threading.current_thread() is self._thread:
+            raise InputError(
+                "a synchronous call was made inside a coroutine that puna's own event loop runs, and would wait for itself for ever; make it "
+                "before, or use the asynchronous form (puna.AsyncChat)"
+            )
         box: SimpleQueue[T | BaseException | _Done] = SimpleQueue()
         ended = threading.Event()
         tasks: list[asyncio.Task[None]] = []

@@ -291,11 +291,11 @@ def test_what_exec_runs_talks_to_its_endpoint_through_puna_too():
 
 
 def test_exec_with_a_url_starts_nothing_and_names_the_server():
-    show = "import os; print(*(os.environ.get(n) for n in ('PUNA_URL', 'PUNA_ENDPOINT', 'AWS_ENDPOINT_URL')))"
+    show = "import os; print(*(os.environ.get(n) for n in ('PUNA_URL', 'PUNA_ENDPOINT', 'AWS_ENDPOINT_URL', 'PUNA_FORMAT')))"
     for words, shown in (
-        (["--url", "sagemaker:far"], "sagemaker:far far None"),
-        (["--url", "http://127.0.0.1:9/", "--name", "own"], "http://127.0.0.1:9 own http://127.0.0.1:9"),
-        (["--url", "http://127.0.0.1:9/v1"], "http://127.0.0.1:9/v1 None None"),
+        (["--url", "sagemaker:far", "--format", "llama2"], "sagemaker:far far None llama2"),
+        (["--url", "http://127.0.0.1:9/", "--name", "own"], "http://127.0.0.1:9 own http://127.0.0.1:9 None"),
+        (["--url", "http://127.0.0.1:9/v1"], "http://127.0.0.1:9/v1 None None None"),
     ):
         done = puna("exec", *words, "--", sys.executable, "-c", show + "; raise SystemExit(5)")
         assert (done.stdout, done.returncode) == (f"{shown}\n", 5)

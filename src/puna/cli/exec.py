@@ -17,7 +17,9 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from puna import config
 from puna.cli.aws_environment import endpoint_environment, puna_environment
@@ -26,6 +28,9 @@ from puna.cli.options import SERVE, add_settings
 from puna.engines.address import checked
 from puna.errors import InputError
 from puna.server.listen import bind
+
+_THERE = ("name", "format", "context")
+"""Settings that are told of a server too: its endpoint's name, the format that prompts are written in for it, its window."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -55,27 +60,34 @@ def run(args: argparse.Namespace) -> int:
 
 async def _beside(args: argparse.Namespace) -> int:
     """The program against a server that is up. Ctrl-C has reached the program too, which decides when to end."""
-    given = [name for name in (*SERVE, "config") if getattr(args, name, None) is not None and name != "name"]
+    given = [name for name in (*SERVE, "config") if getattr(args, name, None) is not None and name not in _THERE]
     if given:
         flag = f"--{given[0].replace('_', '-')}"
         raise InputError(
             f"{flag} is for an endpoint that is started, but --url names one that is up; leave out one of them"
         )
     where = checked(config.Address(args.url, name=args.name), os.environ)
+    more = {
+        f"PUNA_{name.upper()}": str(getattr(args, name))
+        for name in ("format", "context")
+        if getattr(args, name) is not None
+    }
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if where.aws or where.api == "openai":
-        return await _command(args.command, args.url, puna_environment(args.url, where.name), stop)
-    return await _told(args.command, where.url, where.name, stop)
+        return await _command(args.command, args.url, {**puna_environment(args.url, where.name), **more}, stop)
+    return await _told(args.command, where.url, where.name, stop, more)
 
 
-async def _told(command: list[str], url: str, name: str | None, stop: asyncio.Event) -> int:
-    """The program in an environment of AWS's whose replaced variables are said."""
+async def _told(
+    command: list[str], url: str, name: str | None, stop: asyncio.Event, more: Mapping[str, str] = MappingProxyType({})
+) -> int:
+    """The program in an environment of AWS's whose replaced variables are said. more: variables of puna's own."""
     chosen, notes = endpoint_environment(url, os.environ, name)
     for note in notes:
         say(f"puna: {note}")
-    return await _command(command, url, chosen, stop)
+    return await _command(command, url, {**chosen, **more}, stop)
 
 
 async def _command(command: list[str], url: str, chosen: dict[str, str], stop: asyncio.Event) -> int:

@@ -61,9 +61,9 @@ def _take_from_environment(args: argparse.Namespace) -> None:
     local = [name for name in ENGINE if getattr(args, name, None) is not None and name not in {"format", "context"}]
     named = None if args.url is not None or local or args.config is not None else config.server()
     if named is not None:
-        args.url, endpoint = named
-        checked(config.Address(args.url, name=endpoint), {}, "PUNA_URL")
-        args.endpoint = args.endpoint or endpoint
+        checked(config.Address(named.url, name=named.endpoint), {}, "PUNA_URL")
+        args.url, args.endpoint = named.url, args.endpoint or named.endpoint
+        args.format, args.context = args.format or named.format, args.context or named.context
 
 
 def _address(args: argparse.Namespace) -> config.Address:
