@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 HERE = Path(__file__).parent
-SECONDS = 300
+SECONDS = 900
 """Longest time of a cell."""
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
