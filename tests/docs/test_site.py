@@ -109,7 +109,7 @@ def test_what_is_loaded_is_there(pages):
     for file, seen in pages.items():
         for address in seen.loaded:
             parts = urlsplit(address)
-            if not parts.scheme:
+            if parts.path and not parts.scheme:
                 assert (file.parent / unquote(parts.path)).is_file(), f"{file}: {address}"
 
 
