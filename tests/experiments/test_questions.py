@@ -4,7 +4,9 @@ from collections import Counter
 
 import pytest
 
+from puna.context.words import content_words
 from puna.errors import InputError
+from puna.experiments.judged import is_right
 from puna.experiments.questions import HALVES, documents, questions
 
 
@@ -41,6 +43,26 @@ def test_what_can_be_answered_stands_in_the_document(document):
         if asked.document is document and asked.answerable:
             assert any(answer.casefold() in document.text.casefold() for answer in asked.answers), asked
             assert all(len(answer.split()) <= 12 for answer in asked.answers), asked
+
+
+def test_each_accepted_answer_is_right_by_the_score_that_judges():
+    for asked in questions():
+        for answer in asked.answers:
+            assert is_right(f"It is {answer} [1].", [answer]), (asked.id, answer)
+
+
+def test_the_document_is_right_by_the_same_score_and_the_question_is_not():
+    for asked in questions():
+        assert is_right(asked.document.text, asked.answers) is asked.answerable, asked.id
+        assert not is_right(asked.text, asked.answers), asked.id
+
+
+def test_a_question_that_cannot_be_answered_is_no_answerable_one_in_other_words():
+    words = {asked: {word.text for word in content_words(asked.text)} for asked in questions()}
+    for document in documents():
+        own = [asked for asked in questions() if asked.document is document]
+        for one in (asked for asked in own if not asked.answerable):
+            assert not any(words[one] <= words[other] for other in own if other.answerable), one.id
 
 
 def test_documents_fit_a_small_window():
