@@ -10,7 +10,7 @@ from puna.api.answers import PASSAGES
 from puna.context.passages import SIZE
 from puna.retrieval.dense import FLOOR
 from puna.retrieval.folder import KINDS, MAX_FILE
-from tests.howto.pages import Reader
+from tests.howto.pages import Reader, blocks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ask.md").read_text(encoding="utf-8")
 
@@ -33,9 +33,10 @@ def test_the_page_has_the_numbers_of_the_code():
 @pytest.mark.model
 def test_the_default_model_rests_on_the_passage_that_the_page_shows(tmp_path, model_home, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (guide,) = re.findall(r"`guide/zoo.md`:\n\n```markdown\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     (tmp_path / "guide").mkdir()
-    (tmp_path / "guide" / "zoo.md").write_text(guide, encoding="utf-8")
+    for block in blocks(PAGE):
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
     with puna.Chat(slots=1) as chat:
         answer = puna.ask("When does the zoo of Arequipa open?", "guide/", chat=chat, max_tokens=40)
     assert answer.text in PAGE
