@@ -11,10 +11,11 @@ half, once: what each signal separates (area under the ROC curve), and of the fi
 risk of answering only where it is high. Intervals are 95 % bootstraps over documents, 2000 draws: 20 documents are few for it, so take them
 for somewhat too narrow. Random choice and an oracle are the bounds of the area under the risk-coverage curve (AURC).
 
-Answers stand in a file, a line each; those that are there are not asked again, so that a run that was broken off goes on. Without arguments
-the file that comes with this script is judged, which takes seconds and needs no model.
-    python benchmarks/abstention.py [ROWS.jsonl] [--model NAME|FILE.gguf] [--write [FITTED.json]] [--picture FILE.png]
---write keeps the fit: for puna itself, or in a file that ``Calibrated.load(model, path)`` reads. The last line is JSON.
+Answers stand in a file, a line each; those that are there are not asked again, so that a run that was broken off goes on. With --judge none
+is asked: what is in the file is judged, of documents whose questions were all asked. That takes seconds and needs no model.
+    python benchmarks/abstention.py [ROWS.jsonl] [--model NAME|FILE.gguf] [--judge] [--write [FITTED.json]] [--picture FILE.png]
+Without ROWS.jsonl it is the file that comes with this script. --write keeps the fit: for puna itself, or in a file that
+``Calibrated.load(model, path)`` reads. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from puna.experiments.judged import Judged, judged, pieces_of
 from puna.experiments.questions import HALVES, documents, questions
 from puna.experiments.risk import Scored
 from puna.experiments.selective import Selective, picture
-from puna.experiments.stats import Interval
+from puna.experiments.stats import Interval, wilson
 from puna.retrieval.index import Documents
 
 ROWS = Path(__file__).parent / "abstention.jsonl"
@@ -65,6 +66,12 @@ def known(path: Path) -> dict[str, Judged]:
     """The answers in a file, by their questions' ids."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return {one.id: one for one in (Judged.of_json(json.loads(line)) for line in lines)}
+
+
+def whole(done: Mapping[str, Judged], half: str) -> list[Judged]:
+    """The answers of one half, of documents whose questions were all asked."""
+    broken = {asked.document.id for asked in questions(half) if asked.id not in done}
+    return [done[asked.id] for asked in questions(half) if asked.document.id not in broken]
 
 
 async def measure(args: argparse.Namespace, done: Mapping[str, Judged]) -> None:
@@ -125,8 +132,11 @@ def separation(answers: Sequence[Judged], scores: Mapping[str, Callable[[Judged]
 
 
 def share(answers: Sequence[Judged], of: Callable[[Judged], bool]) -> list[float | None] | None:
-    """The share of answers of a kind."""
+    """The share of answers of a kind; where all or none are, Wilson's interval, as if they were independent: a bootstrap has none."""
     made = scored(answers, lambda _: 0.0, of)
+    count = int(made.right.sum())
+    if count in {0, len(answers)}:
+        return told(wilson(count, len(answers)))
     return told(risk.interval(made, lambda one: float(one.right.mean())))
 
 
@@ -136,6 +146,7 @@ def answering(answers: Sequence[Judged]) -> dict[str, Any]:
     return {
         "questions": len(answers),
         "documents": len({one.document for one in answers}),
+        "nothing_found": sum(not one.found for one in answers),
         "found": share(can, lambda one: one.document in one.found),
         "abstains_where_it_should": share(cannot, lambda one: not one.answers),
         "abstains_where_it_should_not": share(can, lambda one: not one.answers),
@@ -200,16 +211,17 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=2)
     parser.add_argument("--max-tokens", type=int, default=48)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--judge", action="store_true", help="ask nothing")
     parser.add_argument("--write", type=Path, nargs="?", const=FITTED, metavar="FITTED.json")
     parser.add_argument("--picture", type=Path, metavar="FILE.png")
     args = parser.parse_args()
     if args.model != MODEL and args.rows == ROWS:
         sys.exit(f"{ROWS.name} has the answers of {MODEL}; name a file for those of {args.model}")
     done = known(args.rows)
-    if any(asked.id not in done for asked in questions()):
+    if not args.judge and any(asked.id not in done for asked in questions()):
         asyncio.run(measure(args, done))
         done = known(args.rows)
-    halves = {half: [done[asked.id] for asked in questions(half)] for half in HALVES}
+    halves = {half: whole(done, half) for half in HALVES}
     fit = fitted(Path(args.model).stem if args.model.endswith(".gguf") else args.model, halves["fit"])
     if args.write:
         fit.save(args.write)

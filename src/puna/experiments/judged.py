@@ -35,8 +35,9 @@ _SPELLED = re.compile(r"\b(\w*met|lit)er\b")
 class Judged:
     """A question, its answer, and what that is worth. id, document: of the question; questions about one document are not independent.
 
-    found: the sources of the passages that were shown, the most relevant first. bm25: the score of the best one. f1: of SQuAD, against
-    the nearest accepted answer; 0 where there is none. signals: None of an empty answer.
+    abstained: it says that it does not know, or nothing was found. found: the sources of the passages that were shown, the most relevant
+    first. bm25: the score of the best one. f1: of SQuAD, against the nearest accepted answer; 0 where there is none. signals: None of an
+    empty answer.
     """
 
     id: str
@@ -92,6 +93,8 @@ async def judged(spine: Spine, asked: Asked, documents: Documents, *, n: int, ma
         InputError: the engine cannot score, or not even the question fits. EngineError: it failed.
     """
     found = await asyncio.to_thread(documents.search, asked.text, n)
+    if not found:  # as puna.ask has it: where there is nothing to answer from, nobody is asked
+        return Judged(asked.id, asked.document.id, asked.answerable, "", True, False, 0.0, (), 0.0, None)
     question = Question(asked.text, tuple(one.piece for one in found))
     counter, room = await spine.counter(), spine.info.context - max_tokens
     packed = await asyncio.to_thread(pack, question, counter.prompt, room=room)
@@ -112,6 +115,6 @@ async def judged(spine: Spine, asked: Asked, documents: Documents, *, n: int, ma
         is_right(text, asked.answers),
         max((f1(text, answer) for answer in asked.answers), default=0.0),
         tuple(piece.source for piece in packed.pieces),
-        found[0].score if found else 0.0,
+        found[0].score,
         await signals(spine, packed, text, told) if text.strip() else None,
     )
