@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from puna.context.blocks import Block, line_starts, paragraphs, trimmed
@@ -94,9 +95,20 @@ def _parser() -> tuple[MarkdownIt, type[SyntaxTreeNode]]:
         raise InputError(
             f"Markdown needs markdown-it-py ({error}); install it with: pip install 'puna[documents]'"
         ) from error
-    parser = MarkdownIt("commonmark").enable("table")
-    parser.core.ruler.enableOnly(["normalize", "block"])
-    return parser, SyntaxTreeNode
+    return _blocks_of(MarkdownIt), SyntaxTreeNode
+
+
+@cache
+def _blocks_of(parser: type[MarkdownIt]) -> MarkdownIt:
+    """Made once: that takes longer than a short document. A parser keeps nothing of what it has read."""
+    made = parser("commonmark").enable("table")
+    made.core.ruler.enableOnly(["normalize", "block"])
+    return made
+
+
+@cache
+def _words_of(parser: type[MarkdownIt]) -> MarkdownIt:
+    return parser("commonmark")
 
 
 def _title(node: SyntaxTreeNode) -> str:
@@ -106,7 +118,7 @@ def _title(node: SyntaxTreeNode) -> str:
     text = "".join(child.content for child in node.children)
     if len(text) > _LONGEST_TITLE:
         return " ".join(text.split())
-    tokens = [token for line in MarkdownIt("commonmark").parseInline(text) for token in line.children or ()]
+    tokens = [token for line in _words_of(MarkdownIt).parseInline(text) for token in line.children or ()]
     return " ".join("".join(token.content or " " * token.type.endswith("break") for token in tokens).split())
 
 
