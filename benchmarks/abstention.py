@@ -197,7 +197,11 @@ def promised(fit: Calibrated, answers: Sequence[Judged]) -> dict[str, Any]:
         least = fit.threshold(wanted)
         kept = [one for one in given if least is not None and one.signals and fit.probability(one.signals) >= least]
         wrong = sum(not one.right for one in kept)
-        found[str(wanted)] = {"threshold": least, "answered": len(kept), "wrong": wrong}
+        found[str(wanted)] = {
+            "threshold": None if least is None else round(least, 4),
+            "answered": len(kept),
+            "wrong": wrong,
+        }
     return found
 
 
@@ -230,7 +234,7 @@ def main() -> None:
         with style():
             args.picture.write_bytes(png(picture(drawn)))
     own = {"abstains": lambda one: -float(one.abstained)}
-    everything = scored(halves["held-out"], own["abstains"], lambda one: one.answerable)
+    everything = scored([one for one in halves["held-out"] if one.found], own["abstains"], lambda one: one.answerable)
     print(
         json.dumps(
             {

@@ -32,8 +32,8 @@ def rows_of(told: Mapping[str, Any]) -> dict[str, list[str]]:
             for what, part in (("right", fit), ("answerable", fit["answerable"]))
             for name, (centre, scale, weight) in part["signals"].items()
         ],
-        "judged": [f"| {what} | {of(held_out[name])} |" for name, what in _JUDGED.items()],
-        "answerable": [f"| {what} | {of(held_out['answerable'][name])} |" for name, what in _ANSWERABLE.items()],
+        "judged": [f"| {what} | {of(held_out[name], 3)} |" for name, what in _JUDGED.items()],
+        "answerable": [f"| {what} | {of(held_out['answerable'][name], 3)} |" for name, what in _ANSWERABLE.items()],
         "risk": [f"| {round(100 * float(at))} % of the answers | {of(one)} |" for at, one in held_out["risk"].items()],
         "reliability": [f"| {said:.2f} | {of(came)} | {n} |" for said, came, n in held_out["reliability"]],
         "thresholds": [
