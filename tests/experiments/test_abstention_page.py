@@ -45,7 +45,7 @@ def test_the_figures_in_its_sentences_are_those_of_its_tables(printed):
     assert "The surest tenth is still wrong in {} % ({} to {})".format(*surest) in text
     assert f"Of all its answers {round(100 * held_out['aurc_chance'][0])} % are wrong" in text
     said, came, _ = held_out["reliability"][-1]
-    assert f"where it says {round(100 * said)} %, {round(100 * came[0])} % are right" in text
+    assert f"where it says {said:.2f}, {came[0]:.2f} of the answers are right" in text
     half = told["thresholds"]["0.5"]
     assert f"gives {half['answered']} of {held_out['answers']} answers, {half['wrong']} of which are wrong" in text
     assert [one["threshold"] for name, one in told["thresholds"].items() if float(name) <= 0.3] == [None] * 3
