@@ -32,8 +32,6 @@ language = "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
 exclude_patterns = ["notebooks/README.md", "**/.ipynb_checkpoints"]
-suppress_warnings = ["toc.empty_glob"]  # the folder of notebooks may be empty
-nitpicky = False
 
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
@@ -45,7 +43,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
-autodoc_use_legacy_class_based = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 add_module_names = False
