@@ -53,13 +53,18 @@ def test_the_figures_in_its_sentences_are_those_of_its_tables(printed):
     assert told["abstains_auroc"][0] == 0.5
 
 
+def counted(pattern):
+    (number,) = re.findall(pattern, PAGE)
+    return int(number)
+
+
 def test_what_it_says_of_single_answers():
     rows = [
         json.loads(line) for line in (ROOT / "benchmarks" / "abstention.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     fit = [row for row in rows if int(row["document"][1:]) % 2]
-    assert sum(row["right"] for row in rows) == int(re.search(r"of the (\d+)\s+judged right", PAGE)[1])
-    assert sum(row["right"] for row in fit) == int(re.search(r"few right answers \((\d+)\)", PAGE)[1])
+    assert sum(row["right"] for row in rows) == counted(r"of the (\d+)\s+judged right")
+    assert sum(row["right"] for row in fit) == counted(r"few right answers \((\d+)\)")
     silent = [row["answerable"] for row in fit if abstains(row["answer"])]
     assert sorted(silent) == [False, True]  # "on the fit half twice, once of them where the passage has the answer"
     assert not any(abstains(row["answer"]) for row in rows if row not in fit)

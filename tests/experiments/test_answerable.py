@@ -144,7 +144,8 @@ def test_scored_behind_the_prompt_or_told_with_the_answer_it_is_the_same(model_h
         turn = await spine.prepare(
             Ask(whole.dialog, Sampling(temperature=0, max_tokens=24), extras=Extras(logprobs=10))
         )
-        text, told = "", []
+        text = ""
+        told: list[Logprob] = []
         async for event in turn.stream():
             text, told = text + getattr(event, "text", ""), [*told, *getattr(event, "logprobs", ())]
         return (

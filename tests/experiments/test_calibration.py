@@ -6,6 +6,8 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,15 +149,14 @@ def test_equal_probabilities_are_one_step():
     assert told(*[(0.5, True)] * 50, *[(0.5, False)] * 50).threshold(0.3) is None
 
 
-class Told:
-    def __init__(self, model, remote):
-        self.model, self.remote = model, remote
+def receipt(model, remote) -> Any:
+    return SimpleNamespace(model=model, remote=remote)
 
 
 def test_the_model_is_the_one_that_an_endpoint_tells():
-    assert model_of(Told("smollm2-135m", None)) == "smollm2-135m"
-    assert model_of(Told("llama-2-7b", {"model": "smollm2-135m"})) == "smollm2-135m"
-    assert model_of(Told("llama-2-7b", {"engine": "x"})) == "llama-2-7b"
+    assert model_of(receipt("smollm2-135m", None)) == "smollm2-135m"
+    assert model_of(receipt("llama-2-7b", {"model": "smollm2-135m"})) == "smollm2-135m"
+    assert model_of(receipt("llama-2-7b", {"engine": "x"})) == "llama-2-7b"
 
 
 def kept():

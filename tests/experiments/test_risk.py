@@ -1,6 +1,7 @@
 """What choosing answers by a score is worth, against counts made by hand and against the definitions."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,11 @@ from puna.experiments import risk
 from puna.experiments.risk import Scored
 
 answers = st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=1, max_size=7)
+
+
+def told(answers, statistic) -> Any:
+    """The interval of a statistic, which there is."""
+    return risk.interval(answers, statistic)
 
 
 def of(rows):
@@ -58,9 +64,8 @@ def test_probabilities_that_come_true_have_no_calibration_error_and_others_do():
     made = Scored.of(said.tolist(), right.tolist(), [0] * 50)
     assert risk.calibration_error(made) == pytest.approx(0)
     assert risk.calibration_error(Scored(made.scores / 2, made.right, made.groups)) == pytest.approx(0.25)
-    assert [(one.said, one.came.estimate, one.n) for one in risk.reliability(made)] == [
-        (pytest.approx(p), pytest.approx(p), 10) for p in (0.1, 0.3, 0.5, 0.7, 0.9)
-    ]
+    reliability: Any = [(one.said, one.came.estimate, one.n) for one in risk.reliability(made)]
+    assert reliability == [(pytest.approx(p), pytest.approx(p), 10) for p in (0.1, 0.3, 0.5, 0.7, 0.9)]
 
 
 def noisy(groups, each, seed=3):
@@ -73,15 +78,15 @@ def noisy(groups, each, seed=3):
 
 def test_copies_of_what_a_group_says_make_no_interval_narrower():
     """Where answers of a group are one and the same, ten of them are no more than one."""
-    once, tenfold = (risk.interval(of(noisy(30, each)), risk.error) for each in (1, 10))
+    once, tenfold = (told(of(noisy(30, each)), risk.error) for each in (1, 10))
     assert tenfold.low == pytest.approx(once.low)
     assert tenfold.high == pytest.approx(once.high)
-    alone = risk.interval(of([(s, r, n) for n, (s, r, _) in enumerate(noisy(30, 10))]), risk.error)
+    alone = told(of([(s, r, n) for n, (s, r, _) in enumerate(noisy(30, 10))]), risk.error)
     assert alone.high - alone.low < 0.5 * (tenfold.high - tenfold.low)
 
 
 def test_an_interval_of_a_share_is_about_as_wide_as_theory_has_it():
-    found = risk.interval(of(noisy(100, 1)), risk.error)
+    found = told(of(noisy(100, 1)), risk.error)
     share = found.estimate
     assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(share * (1 - share) / 100), rel=0.15)
 
@@ -89,13 +94,13 @@ def test_an_interval_of_a_share_is_about_as_wide_as_theory_has_it():
 def test_the_same_answers_have_the_same_intervals_and_do_not_differ_from_themselves():
     made = of(noisy(12, 3))
     assert risk.interval(made, risk.aurc) == risk.interval(of(noisy(12, 3)), risk.aurc)
-    nothing = risk.difference(made, made, risk.brier)
+    nothing: Any = risk.difference(made, made, risk.brier)
     assert (nothing.estimate, nothing.low, nothing.high) == (0, 0, 0)
 
 
 def test_what_cannot_be_told():
     assert risk.interval(of([(0.5, True, 1), (0.4, True, 2)]), risk.auroc) is None
-    alone = risk.interval(of([(0.5, True, 1), (0.4, False, 1)]), risk.auroc)
+    alone = told(of([(0.5, True, 1), (0.4, False, 1)]), risk.auroc)
     assert (alone.estimate, alone.known) == (1.0, False)
     assert [one.known for one in risk.band(of([(0.5, True, 1)]), (1.0,))] == [False]
 

@@ -1,5 +1,7 @@
 """The picture of what choosing is worth shows the numbers that it is of, the same each time."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,8 @@ def made(n=60):
 
 def test_the_curve_ends_where_every_answer_is_given():
     drawn = Selective(made(), 80)
+    shares: Any
+    found: Any
     shares, found = drawn.curve()
     assert (drawn.most, shares[-1]) == (0.75, 1.0)
     assert found[-1].estimate == pytest.approx(risk.error(drawn.answers))
@@ -27,7 +31,7 @@ def test_the_picture_has_the_curve_its_bounds_and_the_calibration():
     drawn = Selective(made(), 80)
     with style():
         left, right = picture(drawn).axes
-        lines = {line.get_label(): line for line in left.lines}
+        lines: Any = {line.get_label(): line for line in left.lines}
         assert png(picture(drawn)) == png(picture(drawn))
     assert lines["by the calibrated probability"].get_xdata()[-1] == pytest.approx(0.75)
     assert set(lines["by chance"].get_ydata()) == {risk.error(drawn.answers)}
