@@ -111,7 +111,7 @@ def _copy(root: Path, words: list[str], image: Image) -> None:
         return
     print(f"COPY {' '.join(words)}", flush=True)
     *sources, target = words
-    place = root / os.path.normpath(os.path.join(image.folder, target)).lstrip("/")
+    place = root / os.path.normpath(Path(image.folder) / target).lstrip("/")
     for source in sources:
         if (ROOT / source).is_dir():
             shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)

@@ -150,7 +150,7 @@ def ran(monkeypatch, folder: Path, *arguments: str) -> int:
     monkeypatch.setattr(execute, "HERE", folder)
     monkeypatch.setattr(sys, "argv", ["execute.py", *arguments])
     monkeypatch.setenv("PUNA_URL", "http://127.0.0.1:9")
-    return execute.main()
+    return int(execute.main())
 
 
 def test_running_keeps_what_was_shown_and_checking_finds_what_is_stale(tmp_path, monkeypatch, capsys) -> None:
