@@ -55,3 +55,10 @@ def test_a_server_that_is_not_there_is_told_in_one_sentence():
 def test_an_address_that_is_none_is_refused(url):
     with pytest.raises(InputError, match="url must be an address|endpoint's name|user or password"):
         puna.Chat(url=url)
+
+
+@pytest.mark.parametrize("path", ["", "/v1"])
+def test_the_sentence_that_a_format_writes_by_itself_is_no_cost_of_a_system_message(tmp_path, path):
+    with Served(tmp_path, format="smollm2") as server, puna.Chat(url=server.url + path, system="Be kind.") as chat:
+        chat.send("Where?", max_tokens=6)
+        assert chat.budget.system > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from puna.engines.openai_found import Asking, Found
@@ -84,11 +85,13 @@ class MessageCounter:
     def costs(self, dialog: Dialog) -> tuple[int, ...]:
         """Tokens that each message adds, shape (len(dialog),): exact for what lies between two questions, shared by length in it.
 
-        A prompt that ends with a user message is what every format allows, so those are counted.
+        A prompt that ends with a user message is what every format allows, so those are counted. Where the dialog begins with a system
+        message, so does the empty one that it is compared with: a format may have a system sentence of its own, which is no cost then.
         """
         if not dialog:
             return ()
-        before, start = self.prompt(Dialog((Message(Role.USER, ""),))), 0
+        first = tuple(replace(message, content="") for message in dialog[:1] if message.role is Role.SYSTEM)
+        before, start = self.prompt(Dialog((*first, Message(Role.USER, "")))), 0
         costs: list[int] = []
         ends = [n + 1 for n, message in enumerate(dialog) if message.role is Role.USER]
         for end in ends if ends and ends[-1] == len(dialog) else [*ends, len(dialog)]:
