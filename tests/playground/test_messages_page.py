@@ -14,14 +14,14 @@ def page(serve, opened):
 
 
 def test_the_page_opens_and_talks(page):
-    page.served.engine.script.length = 5
+    page.served.engine.script.text = "the llama walks far away"
     page.box("System message").fill("Be kind to llamas")
     page.send("How are you?")
     (reply,) = page.replies.all()
     asked = page.ledger.last
     assert [m.content for m in asked.prompt.dialog] == ["Be kind to llamas", "How are you?"]
     assert asked.extras.logprobs is None
-    assert 1 <= len(page.text(reply).split()) <= 5  # five tokens, of which some end a sentence
+    assert page.text(reply).strip() == "the llama walks far away"
     expect(page.page.locator("#format")).to_have_text("format: the server’s own")
 
 
