@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import threading
+import warnings
 
 import pytest
 
@@ -23,9 +25,9 @@ def test_a_result_and_an_error_come_back():
     async def bad():
         raise ValueError("no")
 
-    assert bridge().run(good()) == "puna"
+    assert bridge().run(good) == "puna"
     with pytest.raises(ValueError, match="no"):
-        bridge().run(bad())
+        bridge().run(bad)
 
 
 def test_items_come_in_order_and_the_iterator_is_closed():
@@ -66,8 +68,39 @@ def test_a_synchronous_call_on_the_bridges_own_loop_is_refused_and_does_not_hang
         return 1
 
     async def outer():
-        return bridge().run(inner())
+        return bridge().run(inner)
 
     with pytest.raises(InputError, match="would wait for itself for ever"):
-        bridge().run(outer())
-    assert bridge().run(inner()) == 1
+        bridge().run(outer)
+    assert bridge().run(inner) == 1
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked for", "not asked for"])
+def test_an_interrupt_before_the_first_step_leaves_nothing_behind(monkeypatch, asked):
+    """The loop is held, so that the interrupt comes where no reader can be made to wait: before the work has begun."""
+    free, calls, begun = threading.Event(), [], []
+    schedule = bridge().loop.call_soon_threadsafe
+
+    def interrupted(callback, *args):
+        calls.append(callback)
+        if len(calls) > 1:
+            schedule(callback, *args)
+            free.set()
+            return
+        if asked:
+            schedule(callback, *args)
+        raise KeyboardInterrupt
+
+    async def work():
+        begun.append(True)
+
+    schedule(free.wait)
+    monkeypatch.setattr(bridge().loop, "call_soon_threadsafe", interrupted)
+    with warnings.catch_warnings(record=True) as told, pytest.raises(KeyboardInterrupt):
+        warnings.simplefilter("always")
+        bridge().run(work)
+    monkeypatch.undo()
+    free.set()
+    bridge().run(asyncio.sleep, 0)  # whatever was left on the loop has had its step
+    gc.collect()
+    assert (begun, [str(warning.message) for warning in told]) == ([], [])

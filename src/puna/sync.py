@@ -9,14 +9,15 @@ import asyncio
 import atexit
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from puna.errors import InputError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 STOP_SECONDS = 10.0
@@ -76,14 +77,15 @@ class Bridge:
             with suppress(Exception):
                 await owner.close()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result; an interrupted wait cancels it and lets it clean up first."""
+    def run(self, work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **named: P.kwargs) -> T:
+        """The result of ``await work(*args, **named)``; an interrupted wait cancels it and lets it clean up first.
+
+        The coroutine is made on the loop, so that an interrupt before its first step leaves none that nobody awaits.
+        """
 
         async def one() -> AsyncGenerator[T, None]:
-            yield await work
+            yield await work(*args, **named)
 
-        if threading.current_thread() is self._thread:
-            work.close()
         return next(iter(list(self.iterate(one()))))
 
     def iterate(self, items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
@@ -106,10 +108,13 @@ class Bridge:
             tasks[0].add_done_callback(lambda _: ended.set())
 
         def stop() -> None:
-            tasks[0].cancel()  # there is one by now: the loop runs these in order
+            if tasks:
+                tasks[0].cancel()
+            else:  # the interrupt came before ``begin`` was asked for: the loop runs these in order
+                ended.set()
 
-        self._loop.call_soon_threadsafe(begin)
         try:
+            self._loop.call_soon_threadsafe(begin)
             while not isinstance(item := box.get(), _Done):
                 if isinstance(item, BaseException):
                     raise item

@@ -143,7 +143,7 @@ class Playground(_Seen):
         return still.talk(self.system, self.messages, self.records)
 
     def _heard(self, _: object, content: Any, __: object) -> None:
-        bridge().run(self._desk.hear(content))
+        bridge().run(self._desk.hear, content)
 
     def close(self) -> None:
         """End what is under way; the model, too, unless it is a chat's. Doing it again does nothing."""
@@ -153,7 +153,7 @@ class Playground(_Seen):
             not was_open or sys.is_finalizing()
         ):  # a widget that is collected closes itself; the bridge may have ended by then
             return
-        bridge().run(self._desk.close())
+        bridge().run(self._desk.close)
         if self._own is not None:
             self._own.close()
 
@@ -175,7 +175,7 @@ def _anatomy(prompt: object, chat: Chat | None, settings: dict[str, object]) -> 
     try:
         conversation = _checked(chat, settings) if own is None else own
         bench = Workbench(conversation.spine())
-        return bridge().run(bench.anatomy(_talk(prompt)))
+        return bridge().run(bench.anatomy, _talk(prompt))
     finally:
         if own is not None:
             own.close()

@@ -110,12 +110,12 @@ def llama_server(home: Path) -> Iterator[Mapping[str, Any]]:
     wanted = config.settings(ONE_ENGINE, {"PUNA_HOME": str(home)})
     engine = config.engine_of(wanted, config.find_model(wanted))
     assert isinstance(engine, LlamaCpp)
-    bridge().run(engine.start())
+    bridge().run(engine.start)
     try:
         key = engine.http.headers["Authorization"].removeprefix("Bearer ")
         yield {"url": f"{engine.address}/v1", "key": key}
     finally:
-        bridge().run(engine.close())
+        bridge().run(engine.close)
 
 
 def test_the_scripted_engine() -> None:

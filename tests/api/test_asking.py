@@ -301,7 +301,7 @@ def test_where_nobody_counts_all_passages_are_sent_and_that_is_said(context, wha
     documents = Documents.of(PIECES)
     question = "Has the fleece grease?"
     spine = away(lambda *_: "No.", context)
-    prepared = bridge().run(prepare(spine, Question(question), documents.search(question), {}))
+    prepared = bridge().run(prepare, spine, Question(question), documents.search(question), {})
     assert prepared.notes == (f"server 1 does not tell {what}, so the 2 passages were sent uncounted",)
     told = prepared.as_json()
     assert (told["prompt_tokens"], told["room"], prepared.counted) == (None, None, False)

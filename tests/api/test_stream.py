@@ -457,13 +457,14 @@ def test_a_loop_that_was_closed_over_a_turn_makes_nobody_wait():
 def test_ctrl_c_stops_the_turn_and_keeps_what_had_come(tmp_path):
     """In a process of its own, at the moment when its reader waits."""
     script = """
-import asyncio, puna
+import asyncio, sys, puna
 from puna.chat import Spine
 from puna.engines.scripted import Scripted
 from puna.formats import catalog
 
 async def pace(n):
     if n == 2:
+        print("waiting", file=sys.stderr, flush=True)
         await asyncio.sleep(60)
 
 async def opened():
@@ -487,9 +488,12 @@ for how in (read, lambda: chat.send("a b c")):
         [sys.executable, "-W", "error", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
+    assert process.stderr is not None
     seen_lines = [process.stdout.readline() for _ in range(3)]
+    assert process.stderr.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)
     seen_lines += [process.stdout.readline() for _ in range(2)]
+    assert process.stderr.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert seen_lines == ["go\n", "You\n", " said:\n", "You said: None\n", "go\n"]

@@ -99,21 +99,21 @@ class Chat:
     @property
     def info(self) -> EngineInfo:
         """What the engine says of itself; opens it."""
-        return bridge().run(self._chat.info())
+        return bridge().run(self._chat.info)
 
     @property
     def prompt(self) -> Prompt:
         """What the next turn would send: text, ids and segments."""
-        return bridge().run(self._chat.prompt())
+        return bridge().run(self._chat.prompt)
 
     @property
     def budget(self) -> Budget:
         """Where the window's tokens go in that prompt."""
-        return bridge().run(self._chat.budget())
+        return bridge().run(self._chat.budget)
 
     def prompt_for(self, text: str) -> Prompt:
         """What ``send(text)`` would send."""
-        return bridge().run(self._chat.prompt_for(text))
+        return bridge().run(self._chat.prompt_for, text)
 
     def stream(self, text: str | None = None, *, logprobs: int | None = None, **sampling: object) -> Stream:
         """The answer to a user turn, piece by piece; without a text, to the history as it stands."""
@@ -121,15 +121,15 @@ class Chat:
 
     def send(self, text: str, *, again: bool = False, **sampling: object) -> Reply:
         """Send a user turn and wait for the whole answer. again: once more, where it breaks off."""
-        return bridge().run(self._chat.send(text, again=again, **sampling))
+        return bridge().run(self._chat.send, text, again=again, **sampling)
 
     def regenerate(self, **sampling: object) -> Reply:
         """Another version of the newest answer."""
-        return bridge().run(self._chat.regenerate(**sampling))
+        return bridge().run(self._chat.regenerate, **sampling)
 
     def edit(self, index: int, text: str, **sampling: object) -> Reply:
         """Another version of a message of ``history``; a user's one is answered."""
-        return bridge().run(self._chat.edit(index, text, **sampling))
+        return bridge().run(self._chat.edit, index, text, **sampling)
 
     def fork(self, index: int | None = None) -> Self:
         """A conversation of its own on the same engine, which goes on after a message of ``history``."""
@@ -159,16 +159,16 @@ class Chat:
 
     def open(self) -> Self:
         """Start the engine now rather than at the first turn."""
-        bridge().run(self._chat.open())
+        bridge().run(self._chat.open)
         return self
 
     def spine(self) -> Spine:
         """What prepares this conversation's turns; for the bridge's event loop."""
-        return bridge().run(self._chat.spine())
+        return bridge().run(self._chat.spine)
 
     def close(self) -> None:
         """Leave the engine; it is stopped where no fork of this conversation has it any more."""
-        bridge().run(self._chat.close())
+        bridge().run(self._chat.close)
 
     def __enter__(self) -> Self:
         return self

@@ -47,7 +47,7 @@ def sweep(
         async def work() -> Summary:
             return await core.sweep(plan, opened, run, jobs=jobs, tell=progress or _untold, reuse=resume)
 
-        bridge().run(work())
+        bridge().run(work)
         return Results.of(opened, run)
 
 
