@@ -46,7 +46,7 @@ soak: .venv/developing  ## Ten minutes of 64 mixed clients: nothing lost or mixe
 	@$(BIN)/python benchmarks/soak.py
 
 bench: .venv/benchmarking  ## Every benchmark; the last line of each is JSON
-	@for file in startup engine endpoint upstream replicas together sweep intervals carrying sharing scenarios prompts pruning; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
+	@for file in startup engine endpoint upstream replicas together sweep intervals carrying sharing scenarios prompts pruning retrieval layouts abstention; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py || exit 1; done
 	@echo "== ui"; $(BIN)/python -m benchmarks.ui
 
 clean:  ## Remove .venv and what tools leave behind
@@ -74,9 +74,9 @@ clean:  ## Remove .venv and what tools leave behind
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[jupyter]' --group lab
 	@touch $@
 
-.venv/benchmarking: .venv/installed pyproject.toml
+.venv/benchmarking: .venv/developing pyproject.toml
 	@echo "installing what the benchmarks compare with into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench --group scale
 	@touch $@
 
 .PHONY: help demo serve lab test lint clients docs notebooks fuzz soak bench clean

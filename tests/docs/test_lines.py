@@ -270,6 +270,15 @@ def test_every_benchmark_has_its_command_with_its_question():
     assert set(told) == set(rows)
 
 
+def test_make_bench_runs_every_benchmark_but_those_that_have_a_verb_or_want_a_file():
+    recipe = re.search(r"^bench:.*\n(?:\t.*\n)+", text_of("Makefile"), re.MULTILINE)
+    assert recipe
+    own = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
+    for file in (ROOT / "benchmarks").glob("*.py"):
+        needs_a_file = f"`python benchmarks/{file.stem}.py " in BENCHMARKS
+        assert (file.stem in re.findall(r"\w+", recipe[0])) != (file.stem in own or needs_a_file), file
+
+
 @pytest.mark.parametrize("heading", re.findall(r"^## (.*)$", BENCHMARKS, re.MULTILINE))
 def test_a_section_of_figures_is_that_of_a_script(heading):
     assert (ROOT / heading).is_file()
