@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from puna.chat import Spine
-from puna.engines.address import DEFAULT_ENDPOINT, Address, checked, keyed
+from puna.engines.address import DEFAULT_ENDPOINT, Address, checked
 from puna.engines.base import Engine, EngineInfo, Speaks, innermost
 from puna.engines.logs import log_file
 from puna.engines.machine import cores, free_memory
@@ -221,7 +221,7 @@ async def _spoken(address: Address, environ: Mapping[str, str]) -> Address:
     api: Literal["openai", "sagemaker"] = "openai"
     if await owner(address.url, address.key, address.timeouts) in (None, PUNA):
         api = "sagemaker"
-    return keyed(replace(address, api=api), environ)
+    return checked(replace(address, api=api), environ)
 
 
 def _client_of(address: Address) -> Engine:

@@ -142,6 +142,9 @@ _HERE = ("model", "slots", "queue", "threads", "batch_threads", "cache_reuse", "
          "gpu_layers")  # fmt: skip
 """Settings of an engine that is here; a server has its own."""
 
+_THERE = ("format", "context", "dialect")
+"""Settings that are told of a server elsewhere too."""
+
 _RANGES = {"port": (0, 65535), "context": (64, 10_000_000), "slots": (1, 256), "threads": (1, 1024),
            "batch_threads": (1, 1024), "cache_reuse": (0, 100_000), "queue": (0, 100_000), "prompt_cache": (0, 1_048_576), "gpu_layers": (0, 1024), "replicas": (1, 64),
            "invocation_seconds": (0, 86_400), "stream_seconds": (0, 86_400)}  # fmt: skip
@@ -166,28 +169,33 @@ def home(environ: Mapping[str, str] | None = None) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The server that the environment names. endpoint: its name there. format, context: as the settings of these names, for it."""
+    """The server that the environment names. endpoint: its name there. format, context, dialect: as the settings of these names, for it."""
 
     url: str
     endpoint: str | None = None
     format: str | None = None
     context: int | None = None
+    dialect: str | None = None
 
 
 def server(environ: Mapping[str, str] | None = None) -> Named | None:
-    """The server at PUNA_URL, for whoever talks to a model and names none; PUNA_ENDPOINT, PUNA_FORMAT and PUNA_CONTEXT say more of it.
+    """The server at PUNA_URL, for whoever talks to a model and names none.
+
+    PUNA_ENDPOINT, PUNA_FORMAT, PUNA_CONTEXT and PUNA_DIALECT say more of it.
 
     Raises:
-        InputError: a PUNA_CONTEXT out of its range.
+        InputError: a PUNA_CONTEXT out of its range, or a PUNA_DIALECT that is none.
     """
     environ = os.environ if environ is None else environ
     url = environ.get("PUNA_URL")
     if not url:
         return None
-    form, context = environ.get("PUNA_FORMAT") or None, environ.get("PUNA_CONTEXT") or None
-    (option,) = (option for option in OPTIONS if option.name == "context")
-    tokens = None if context is None else int(_checked(option, context, option.variable))
-    return Named(url, environ.get("PUNA_ENDPOINT") or None, form, tokens)
+    found: dict[str, Any] = {
+        option.name: _checked(option, given, option.variable)
+        for option in OPTIONS
+        if option.name in _THERE and (given := environ.get(option.variable))
+    }
+    return Named(url, environ.get("PUNA_ENDPOINT") or None, **found)
 
 
 def settings(

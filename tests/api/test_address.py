@@ -56,14 +56,19 @@ def test_the_environment_names_the_server_where_the_arguments_name_nothing(given
     assert where(**given) == expected
 
 
-def test_the_environment_tells_the_servers_format_and_window_too(monkeypatch):
-    for name, value in {"URL": "sagemaker:far", "FORMAT": "llama2", "CONTEXT": "2048"}.items():
+def test_the_environment_tells_the_servers_format_window_and_dialect_too(monkeypatch):
+    for name, value in {"URL": "sagemaker:far", "FORMAT": "llama2", "CONTEXT": "2048", "DIALECT": "tgi"}.items():
         monkeypatch.setenv(f"PUNA_{name}", value)
-    assert where() == Address("sagemaker:far", format="llama2", context=2048)
-    assert where(format="llama3", context=512) == Address("sagemaker:far", format="llama3", context=512)
+    assert where() == Address("sagemaker:far", format="llama2", context=2048, dialect="tgi")
+    own = where(format="llama3", context=512, dialect="lmi")
+    assert own == Address("sagemaker:far", format="llama3", context=512, dialect="lmi")
     assert where(url="http://elsewhere") == Address("http://elsewhere")
     monkeypatch.setenv("PUNA_CONTEXT", "few")
     with pytest.raises(InputError, match="PUNA_CONTEXT must be a whole number"):
+        where()
+    monkeypatch.setenv("PUNA_CONTEXT", "2048")
+    monkeypatch.setenv("PUNA_DIALECT", "tgj")
+    with pytest.raises(InputError, match="PUNA_DIALECT: unknown choice 'tgj'. Did you mean 'tgi'"):
         where()
 
 
@@ -90,6 +95,9 @@ def test_a_bad_address_in_the_environment_is_told_by_its_variable(monkeypatch):
         ({"key": "k", "engine": "scripted"}, "key: of a server"),
         ({"api": "openai"}, "api: of a server"),
         ({"dialect": "tgi"}, "dialect: of a server"),
+        ({"url": "http://h/v1", "dialect": "tgi"}, "dialect 'tgi' is of a SageMaker container"),
+        ({"url": "http://h", "dialect": "tgj"}, "Did you mean 'tgi'"),
+        ({"url": "http://h", "retries": -1}, "from 0 to 20, not -1"),
         ({"url": "http://h", "file": "puna.toml"}, "file: settings of a local model"),
         ({"url": 5}, "url must be text"),
         ({"url": "http://h", "model": 5}, "model must be text"),

@@ -290,6 +290,21 @@ def test_what_exec_runs_talks_to_its_endpoint_through_puna_too():
     assert done.stderr.count("/endpoints/own/invocations-response-stream 200") == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "env"),
+    [
+        ([], {"PUNA_FORMAT": "llama2", "PUNA_DIALECT": "workshop"}),
+        (["--dialect", "chat"], {"PUNA_DIALECT": "tgi"}),
+        (["--dialect", "tgi"], {"PUNA_FORMAT": "llama2"}),
+        (["--dialect", "tgi", "--format", "llama2"], {}),
+    ],
+)
+def test_what_exec_runs_is_told_nothing_wrong_of_the_endpoint_by_its_settings(words, env):
+    talk = "import puna; print(puna.Chat().send('hello').text)"
+    done = puna("exec", "--engine", "scripted", "--port", "0", *words, "--", sys.executable, "-c", talk, env=env)
+    assert (done.returncode, done.stdout) == (0, "You said: hello\n"), done.stderr
+
+
 def test_exec_with_a_url_starts_nothing_and_names_the_server():
     show = "import os; print(*(os.environ.get(n) for n in ('PUNA_URL', 'PUNA_ENDPOINT', 'AWS_ENDPOINT_URL', 'PUNA_FORMAT')))"
     for words, shown in (
@@ -299,6 +314,11 @@ def test_exec_with_a_url_starts_nothing_and_names_the_server():
     ):
         done = puna("exec", *words, "--", sys.executable, "-c", show + "; raise SystemExit(5)")
         assert (done.stdout, done.returncode) == (f"{shown}\n", 5)
+    show = "import os; print(*(os.environ.get(n) for n in ('PUNA_DIALECT', 'PUNA_CONTEXT')))"
+    words = ["--url", "sagemaker:far", "--dialect", "tgi", "--context", "512"]
+    assert puna("exec", *words, "--", sys.executable, "-c", show).stdout == "tgi 512\n"
+    wrong = puna("exec", "--url", "sagemaker:far", "--dialect", "tgj", "--", "true")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     done = puna("exec", "--url", "sagemaker:far", "--slots", "2", "--", "true")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--slots is for an endpoint that is started" in done.stderr

@@ -46,6 +46,11 @@ def test_what_the_form_of_an_address_tells(given, api, name, url):
         (Address("sagemaker:one", name="two"), ["'one'", "'two'"]),
         (Address("sagemaker:one", "openai"), ["--api openai"]),
         (Address("sagemaker:one", key="k"), ["AWS signatures"]),
+        (Address("http://host", dialect="tgj"), ["unknown dialect 'tgj'", "Did you mean 'tgi'"]),
+        (Address("https://host/v1", dialect="tgi"), ["'tgi'", "https://host/v1 speaks the OpenAI API"]),
+        (Address("http://host", "openai", dialect="tgi"), ["leave the dialect out"]),
+        (Address("http://host", retries=21), ["0 to 20, not 21"]),
+        (Address("sagemaker:one", retries=cast("Any", "2")), ["0 to 20, not '2'"]),
     ],
 )
 def test_a_bad_address_is_refused_with_what_to_write(given, parts):

@@ -17,6 +17,7 @@ from puna.engines.timeouts import Timeouts
 from puna.errors import InputError, unknown
 from puna.generation import Sampling
 from puna.models.transfer import Report
+from puna.wire.dialects import AUTO
 
 _BOTH = ("model", "format", "context")
 """Settings of a local model that a server's address may have too."""
@@ -91,18 +92,19 @@ def place_of(
     here = file is not None or given["model"] is not None or bool(own)
     named, place = None if url is not None or here else config.server(), "url"
     endpoint, model = there["endpoint"], given["model"]
-    form, context = given["format"], given["context"]
+    form, context, dialect = given["format"], given["context"], there["dialect"]
     if named is not None:
         url, place = named.url, "PUNA_URL"
         endpoint = named.endpoint if endpoint is None else endpoint
         form, context = form or named.format, context or named.context
+        dialect = named.dialect or dialect if dialect == AUTO else dialect
     if url is None:
-        away = {name: None if value == "auto" else value for name, value in there.items() if name != "retries"}
+        away = {name: None if value == AUTO else value for name, value in there.items() if name != "retries"}
         return _local(given, away, file)
     settings = {name: value for name, value in given.items() if name not in _BOTH}
     _check_server(url, endpoint, model, settings if file is None else {"file": file, **settings})
     name = model if endpoint is None else endpoint
-    timeouts, rest = there["timeouts"] or Timeouts(), (there["dialect"], context)
+    timeouts, rest = there["timeouts"] or Timeouts(), (dialect, context)
     where = Address(url, there["api"], name, there["key"], form, *rest, timeouts, there["retries"])
     checked(where, {}, place)
     return where

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from puna import config
 from puna.chat import Spine
 from puna.cli.options import ENGINE, add_sampling, add_settings, read_text, sampling_of
-from puna.cli.reaching import add_address, opener
+from puna.cli.reaching import add_address, address_of, opener
 from puna.errors import InputError
 from puna.generation import Delta, Receipt, Sampling
 from puna.terminal.screen import Screen
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("the question must not be empty; give some text, or - and text on standard input")
     given = sampling_of(args)
     Sampling.of(given)
+    address_of(args)  # before documents are read, which may take a while
     documents = _documents(args)
     return asyncio.run(_asked(args, question, documents, opener(args)))
 

@@ -28,9 +28,10 @@ from puna.cli.options import SERVE, add_settings
 from puna.engines.address import checked
 from puna.errors import InputError
 from puna.server.listen import bind
+from puna.wire.dialects import AUTO, DIALECTS
 
-_THERE = ("name", "format", "context")
-"""Settings that are told of a server too: its endpoint's name, the format that prompts are written in for it, its window."""
+_TOLD = ("format", "context", "dialect")
+"""Settings that are told to the program of a server, too: the format that prompts are written in for it, its window, its container's dialect."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -53,31 +54,38 @@ def run(args: argparse.Namespace) -> int:
 
     async def execute(endpoint: Endpoint, stop: asyncio.Event) -> int:
         say(endpoint.ready_line)
-        return await _told(args.command, endpoint.url, endpoint.name, stop)
+        return await _told(args.command, endpoint.url, endpoint.name, stop, _own(wanted))
 
     return with_endpoint(wanted, execute, log=say if args.verbose else _say_nothing)
 
 
 async def _beside(args: argparse.Namespace) -> int:
     """The program against a server that is up. Ctrl-C has reached the program too, which decides when to end."""
-    given = [name for name in (*SERVE, "config") if getattr(args, name, None) is not None and name not in _THERE]
+    given = [
+        name for name in (*SERVE, "config") if getattr(args, name, None) is not None and name not in ("name", *_TOLD)
+    ]
     if given:
         flag = f"--{given[0].replace('_', '-')}"
         raise InputError(
             f"{flag} is for an endpoint that is started, but --url names one that is up; leave out one of them"
         )
-    where = checked(config.Address(args.url, name=args.name), os.environ)
-    more = {
-        f"PUNA_{name.upper()}": str(getattr(args, name))
-        for name in ("format", "context")
-        if getattr(args, name) is not None
-    }
+    where = checked(config.Address(args.url, name=args.name, dialect=args.dialect or AUTO), os.environ)
+    more = {f"PUNA_{name.upper()}": str(getattr(args, name)) for name in _TOLD if getattr(args, name) is not None}
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if where.aws or where.api == "openai":
         return await _command(args.command, args.url, {**puna_environment(args.url, where.name), **more}, stop)
     return await _told(args.command, where.url, where.name, stop, more)
+
+
+def _own(wanted: config.Settings) -> dict[str, str]:
+    """What the program is told of the endpoint that was started for it, in place of what the environment says of its making.
+
+    It tells its dialect itself, and who has that of messages writes no prompts, so that a format would be refused; "" is as not set.
+    """
+    text = wanted.dialect in DIALECTS and not DIALECTS[wanted.dialect].messages
+    return {"PUNA_DIALECT": "", "PUNA_FORMAT": (wanted.format or "") if text else ""}
 
 
 async def _told(

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from puna.engines.retry import check_retries
 from puna.engines.timeouts import Timeouts
 from puna.errors import InputError, unknown
+from puna.wire.dialects import AUTO, DIALECTS
 
 APIS = ("auto", "openai", "sagemaker")
 AWS = "sagemaker:"
@@ -39,7 +41,7 @@ class Address:
     name: str | None = None
     key: str | None = field(default=None, repr=False)
     format: str | None = None
-    dialect: str = "auto"
+    dialect: str = AUTO
     context: int | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: int = 2
@@ -73,10 +75,13 @@ def checked(address: Address, environ: Mapping[str, str], place: str = "--url") 
     of puna's on this machine. place: where the address was given, for the sentence.
 
     Raises:
-        InputError: no address, an unknown api, or parts that do not go together.
+        InputError: no address, an unknown api or dialect, retries out of their range, or parts that do not go together.
     """
     if address.api not in APIS:
         raise InputError(unknown("api", address.api, APIS))
+    if address.dialect not in (AUTO, *DIALECTS):
+        raise InputError(unknown("dialect", address.dialect, (AUTO, *DIALECTS)))
+    check_retries(address.retries)
     if address.aws:
         return _of_aws(address)
     path = _parts(address.url, place).path.rstrip("/")
@@ -84,6 +89,10 @@ def checked(address: Address, environ: Mapping[str, str], place: str = "--url") 
         address = replace(address, api="openai")
     if address.api == "auto" and _host_of_aws(address.url):
         address = replace(address, api="sagemaker")
+    if address.api == "openai" and address.dialect != AUTO:
+        raise InputError(
+            f"dialect {address.dialect!r} is of a SageMaker container, but {address.url} speaks the OpenAI API; leave the dialect out"
+        )
     return keyed(replace(address, url=address.url.rstrip("/")), environ)
 
 

@@ -38,6 +38,16 @@ def may_help(error: Exception) -> bool:
     return isinstance(error, EngineBusyError | EngineLoadingError | UnreachableError)
 
 
+def check_retries(retries: object) -> None:
+    """Refuse what is no number of further tries.
+
+    Raises:
+        InputError: it is not 0 to 20.
+    """
+    if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= 20:
+        raise InputError(f"retries must be a whole number from 0 to 20, not {retries!r:.80}")
+
+
 @dataclass
 class _Tries:
     """What was tried for one request. left: further tries; seconds: that may still be waited."""
@@ -94,8 +104,7 @@ class Retrying:
         sleep: Sleep = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= 20:
-            raise InputError(f"retries must be a whole number from 0 to 20, not {retries!r:.80}")
+        check_retries(retries)
         if not seconds >= 0:
             raise InputError(f"the seconds spent in waiting between tries must be 0 or more, not {seconds!r:.80}")
         self.engine = engine
