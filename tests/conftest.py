@@ -1,6 +1,7 @@
 """Every test has a home of its own; the default model is fetched once, into the user's own cache."""
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,10 @@ from puna.models.pull import pull
 from puna.models.store import find, folder
 
 USER_HOME = config.home()
+
+# A shell without job control ignores SIGINT in background jobs, and processes inherit that: tests of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples everywhere, however long each takes on a busy machine; a longer search is a developer's to make.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)

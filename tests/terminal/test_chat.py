@@ -352,13 +352,31 @@ def test_a_prompt_written_for_llama_2_is_recognised(tmp_path, own_home):
 def test_no_colour_where_none_is_wanted(tmp_path, env):
     with chat(tmp_path, {"go": "# Title\n\n`code` and **bold**"}, env=env) as t:
         t.until("/help lists").until(">").line("go")
-        t.until("bold")
+        t.until("bold").until(lambda t: t.screen.display[t.screen.cursor.y].startswith(">"))
         t.line("/prompt")
         t.until("tokens")
         colours = re.findall(rb"\x1b\[[0-9;]*m", t.raw)
         assert not [code for code in colours if re.search(rb"[\[;](3[0-8]|4[0-8]|9[0-7])[;m]", code)]
         if env.get("TERM") == "dumb":
             assert b"\x1b[" not in t.raw
+
+
+def test_lines_that_are_typed_while_an_answer_comes_are_read_after_it_on_a_plain_terminal_too(tmp_path, gate):
+    with chat(tmp_path, {"go": "one two three"}, gate, env={"TERM": "dumb"}) as t:
+        t.until(">").line("go")
+        gate.to(1)
+        t.until("one")
+        t.line("sent ahead")
+        t.line("and again")
+        t.until("and again")
+        gate.open()
+        t.until("two three").until("You said: sent ahead").until("You said: and again")
+        gate.to(0)
+        t.line("go")
+        gate.to(1)
+        t.until(lambda t: t.seen.count("\none") == 2)
+        t.send(CTRL_C)
+        t.until("stopped; what had come is kept")
 
 
 @pytest.mark.parametrize("columns", [20, 40])

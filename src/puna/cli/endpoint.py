@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from puna import config
 from puna import endpoint as endpoints
 from puna.chat import Spine
+from puna.cli.interrupts import heard
 from puna.cli.progress import on_terminal
 from puna.errors import InputError
 from puna.server.exchange import noted
@@ -70,7 +70,7 @@ async def _with_signals(bound: socket.socket, make: Callable[[], endpoints.Endpo
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in heard():
         loop.add_signal_handler(number, on_signal)
     return await task
 

@@ -24,6 +24,7 @@ from types import MappingProxyType
 from puna import config
 from puna.cli.aws_environment import endpoint_environment, puna_environment
 from puna.cli.endpoint import Endpoint, say, with_endpoint
+from puna.cli.interrupts import heard
 from puna.cli.options import SERVE, add_settings
 from puna.engines.address import checked
 from puna.errors import InputError
@@ -72,7 +73,7 @@ async def _beside(args: argparse.Namespace) -> int:
     where = checked(config.Address(args.url, name=args.name, dialect=args.dialect or AUTO), os.environ)
     more = {f"PUNA_{name.upper()}": str(getattr(args, name)) for name in _TOLD if getattr(args, name) is not None}
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in heard():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if where.aws or where.api == "openai":
         return await _command(args.command, args.url, {**puna_environment(args.url, where.name), **more}, stop)

@@ -13,6 +13,14 @@ T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def heard() -> tuple[signal.Signals, ...]:
+    """Those of SIGNALS that are not ignored.
+
+    A shell without job control ignores SIGINT in what it starts in the background: Ctrl-C there means what is in the foreground.
+    """
+    return tuple(number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN)
+
+
 async def interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]], warning: str) -> T:
     """What the work gives. It gets an event that SIGINT or SIGTERM sets; a second signal cancels it. warning: said at the first one.
 
@@ -35,12 +43,13 @@ async def interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]],
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in SIGNALS:
+    numbers = heard()
+    for number in numbers:
         loop.add_signal_handler(number, on_signal)
     try:
         return await task
     finally:
         if stop.is_set():
-            for number in SIGNALS:
+            for number in numbers:
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)

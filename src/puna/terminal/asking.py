@@ -79,7 +79,7 @@ class Asker:
         self._screen.space()
         work = asyncio.ensure_future(self._run(talk, text, answer, shown))
         try:
-            with listening(_stopper(work, answer), shown.resized) as typed:
+            with listening(_stopper(work, answer), shown.resized, keys=self._screen.moves) as typed:
                 await self._watched(work, answer, shown)
                 asked = text is None or talk.waits
                 answer.typed = typed.text if asked else text or ""

@@ -52,8 +52,11 @@ class Typed:
 
 
 @contextmanager
-def listening(stop: Callable[[], None], resized: Callable[[], None]) -> Iterator[Typed]:
-    """Call ``stop`` on Esc, Ctrl-C or a signal to end, and ``resized`` when the terminal's size changes. In a running loop."""
+def listening(stop: Callable[[], None], resized: Callable[[], None], *, keys: bool) -> Iterator[Typed]:
+    """Call ``stop`` on Esc, Ctrl-C or a signal to end, and ``resized`` when the terminal's size changes. In a running loop.
+
+    keys: whether the next line can begin with what is typed meanwhile; else the terminal keeps that by itself, as lines, and only signals stop.
+    """
     typed = Typed()
     ending: list[str] = []
 
@@ -66,7 +69,7 @@ def listening(stop: Callable[[], None], resized: Callable[[], None]) -> Iterator
         after.enter_context(_on_signal("SIGWINCH", resized))
         for name in _ENDINGS:
             after.enter_context(_on_signal(name, partial(end, name)))
-        if termios is not None and sys.stdin.isatty():
+        if keys and termios is not None and sys.stdin.isatty():
             after.enter_context(_keys(typed, stop))
         yield typed
     if ending:  # now that the terminal has its mode again
