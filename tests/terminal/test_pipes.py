@@ -1,13 +1,17 @@
 """puna run and puna chat in pipes: answers alone on standard output, no codes, nothing lost."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from tests.terminal.terminal import DRIVER, ROOT, Terminal
+from puna.server.fault_plan import KINDS, Fault
+from puna.server.faults import Faults
+from tests.server.live import Live
+from tests.terminal.terminal import DRIVER, ROOT, Terminal, chat
 
 PUNA = [sys.executable, "-m", "puna.cli"]
 
@@ -99,3 +103,28 @@ def test_the_conversation_is_on_the_playgrounds_list(tmp_path, own_home):
 
     (row,) = Sessions(own_home / "sessions").list()
     assert (row["id"], row["title"], row["turns"]) == ("from-here", "from-here", 1)
+
+
+@pytest.mark.parametrize("verb", ["run", "ask"])
+def test_what_is_said_of_an_answer_that_breaks_off_begins_a_line(tmp_path, verb):
+    (tmp_path / "wool.md").write_text("# Wool\n\nThe fleece has no grease.\n")
+    words = {"run": [], "ask": ["--docs", str(tmp_path)]}[verb]
+    live = Live()
+    live.service.faults = Faults([Fault("stream-broken", KINDS["stream-broken"].routes, every=1, after=2)])
+    try:
+        with Terminal([*PUNA, verb, "--url", live.url, *words, "Has the fleece grease?"], 200) as t:
+            assert t.left() == 3
+    finally:
+        live.close()
+    assert re.search(r"^Ein$\n^puna: the stream of .* broke off", t.seen, re.MULTILINE)
+
+
+def test_a_home_that_cannot_be_written_is_told_and_the_chat_goes_on(tmp_path):
+    home = tmp_path / "file"
+    home.write_text("")
+    with chat(tmp_path, columns=200, env={"PUNA_HOME": str(home)}) as t:
+        t.ready()
+        assert f"what is typed is not kept: {home}/chat_history cannot be written (File exists)" in t.seen
+        t.line("hi")
+        t.until("You said: hi").ready().line("/quit")
+        assert t.left() == 0

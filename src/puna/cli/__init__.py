@@ -10,6 +10,7 @@ import asyncio
 import io
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 from puna.errors import InputError, PunaError
@@ -41,10 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _dispatch(given)
     except InputError as error:
-        print(f"puna: {error}", file=sys.stderr)
+        _tell(str(error))
         return 2
     except PunaError as error:
-        print(f"puna: {error}", file=sys.stderr)
+        _tell(str(error))
         return 3
     except (KeyboardInterrupt, asyncio.CancelledError):  # a second Ctrl-C cancels what the first one ends
         return 130
@@ -54,9 +55,16 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except OSError as error:
         # Whatever else was foreseen has its sentence; this is the terminal's or the output's.
-        print(f"puna: cannot go on: {error.strerror or error}", file=sys.stderr)
+        place = "" if error.filename is None else f"{error.filename}: "
+        _tell(f"cannot go on: {place}{error.strerror or error}")
         _say_no_more()
         return 3
+
+
+def _tell(sentence: str) -> None:
+    """Where not even that can be written, the exit status tells what it was."""
+    with suppress(OSError):
+        print(f"puna: {sentence}", file=sys.stderr, flush=True)
 
 
 def _say_no_more() -> None:

@@ -128,14 +128,15 @@ async def _answer(args: argparse.Namespace, spine: Spine, prepared: Prepared) ->
     """The model's answer, written as it comes."""
     turn = await spine.prepare(prepared.ask)
     shown, pieces, receipt = Screen().passed(), [], None
-    async with aclosing(turn.stream()) as events:
-        async for event in events:
-            if isinstance(event, Receipt):
-                receipt = event
-            elif isinstance(event, Delta):
-                pieces.append(event.text)
-                if not args.json:
-                    shown.add(event.text)
+    with shown.whole():
+        async with aclosing(turn.stream()) as events:
+            async for event in events:
+                if isinstance(event, Receipt):
+                    receipt = event
+                elif isinstance(event, Delta):
+                    pieces.append(event.text)
+                    if not args.json:
+                        shown.add(event.text)
     if not args.json:
         shown.end()
     if args.stats and receipt is not None:

@@ -11,6 +11,8 @@ import shlex
 import sys
 
 from puna.cli.aws_environment import endpoint_environment
+from puna.engines.address import Address, checked
+from puna.errors import InputError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +22,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one export a line."""
-    chosen, notes = endpoint_environment(args.url, os.environ)
+    address = checked(Address(args.url), {})
+    if address.aws:
+        raise InputError(
+            f"{args.url} is reached without these variables; puna exec --url {args.url} -- COMMAND tells a program of it"
+        )
+    chosen, notes = endpoint_environment(address.url, os.environ)
     for name, value in chosen.items():
         print(f"export {name}={shlex.quote(value)}")
     for note in notes:

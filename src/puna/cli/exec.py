@@ -47,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The program's own exit status."""
-    if args.url:
+    if args.url is not None:
         return asyncio.run(_beside(args))
     wanted = config.settings(vars(args), file=args.config)
     if args.port is None and not _free(wanted.host, wanted.port):

@@ -51,12 +51,18 @@ def sampling_of(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
+def place_of(name: str) -> str:
+    """What a file is called in a sentence."""
+    return "standard input" if name == "-" else name
+
+
 def read_text(name: str, most: int | None = None) -> str:
     """Text of a file, or of standard input for ``-``. most: bytes that it may have.
 
     Raises:
         InputError: it cannot be read, is longer, or is not UTF-8.
     """
+    place = place_of(name)
     size = -1 if most is None else most + 1
     try:
         if name == "-":
@@ -65,10 +71,10 @@ def read_text(name: str, most: int | None = None) -> str:
             with Path(name).open("rb") as file:
                 data = file.read(size)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise InputError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"cannot read {place}: {getattr(error, 'strerror', None) or error}") from error
     if most is not None and len(data) > most:
-        raise InputError(f"{name} must have at most {most} bytes, the most that an endpoint takes, but it has more")
+        raise InputError(f"{place} must have at most {most} bytes, the most that an endpoint takes, but it has more")
     try:
         return data.decode("utf-8-sig")  # editors on Windows put a byte order mark first
     except UnicodeDecodeError as error:
-        raise InputError(f"{name} must be UTF-8 text, but byte {error.start} is not") from error
+        raise InputError(f"{place} must be UTF-8 text, but byte {error.start} is not") from error

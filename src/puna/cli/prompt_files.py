@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from puna.cli.options import read_text
+from puna.cli.options import place_of, read_text
 from puna.errors import InputError
 from puna.formats.base import Writer
 from puna.messages import Dialog, dialog_of
@@ -25,7 +25,7 @@ def prompt(name: str) -> str:
     Raises:
         InputError: it cannot be read, is no text, or is too long for any endpoint.
     """
-    return _checked(name, read_text(name, LARGEST))
+    return _checked(place_of(name), read_text(name, LARGEST))
 
 
 def dialog(name: str) -> Dialog:
@@ -34,13 +34,14 @@ def dialog(name: str) -> Dialog:
     Raises:
         InputError: it cannot be read, is of another shape, or too long for any endpoint. DialogError: a bad message.
     """
-    text = _checked(name, read_text(name, LARGEST))
+    text, place = read_text(name, LARGEST), place_of(name)
+    _checked(place, text)
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f'{name} must hold {{"messages": [...]}} as JSON, but: {error}') from error
+        raise InputError(f'{place} must hold {{"messages": [...]}} as JSON, but: {error}') from error
     if not isinstance(given, dict) or "messages" not in given:
-        raise InputError(f'{name} must hold an object with "messages", not {text.strip()[:40]!r}')
+        raise InputError(f'{place} must hold an object with "messages", not {text.strip()[:40]!r}')
     found = dialog_of(given["messages"])
     for n, message in enumerate(found):
         _checked(f"messages[{n}].content", message.content)

@@ -80,7 +80,7 @@ def address_of(args: argparse.Namespace) -> config.Address | None:
         InputError: options that do not go together.
     """
     _take_from_environment(args)
-    if args.url:
+    if args.url is not None:
         return _address(args)
     for name in _ONLY_THERE:
         if getattr(args, name) is not None:

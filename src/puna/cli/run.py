@@ -58,9 +58,10 @@ async def _stream(args: argparse.Namespace, prompt: str, opened: Callable[[], Aw
         asked = prompt if raw or catalog.parse(prompt).format != catalog.PLAIN else _dialog(args, prompt)
         turn = await spine.prepare(Ask(asked, sampling, frozenset(given), raw=raw))
         out = _Out(as_json=args.json, stats=args.stats)
-        async with aclosing(turn.stream()) as events:
-            async for event in events:
-                out.take(event)
+        with out.shown.whole():
+            async with aclosing(turn.stream()) as events:
+                async for event in events:
+                    out.take(event)
     finally:
         await spine.engine.close()
 
@@ -79,7 +80,7 @@ class _Out:
     def __init__(self, *, as_json: bool, stats: bool) -> None:
         self._json = as_json
         self._stats = stats
-        self._shown = Screen().passed()
+        self.shown = Screen().passed()
 
     def take(self, event: Delta | Receipt) -> None:
         if self._json:
@@ -88,8 +89,8 @@ class _Out:
                 flush=True,
             )
         elif isinstance(event, Delta):
-            self._shown.add(event.text)
+            self.shown.add(event.text)
         else:
-            self._shown.end()
+            self.shown.end()
             if self._stats:
                 print(stats_line(event), file=sys.stderr)

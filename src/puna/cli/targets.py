@@ -9,7 +9,7 @@ from typing import Literal
 
 from puna import config
 from puna.cli.options import ENGINE, add_settings
-from puna.engines.address import AWS, DEFAULT_ENDPOINT
+from puna.engines.address import AWS, DEFAULT_ENDPOINT, checked
 from puna.errors import InputError
 from puna.experiments.plan import Target
 
@@ -35,7 +35,7 @@ def targets_of(args: argparse.Namespace, named: Sequence[Target]) -> tuple[Targe
         InputError: options that do not go together.
     """
     given = _given(args)
-    if args.url:
+    if args.url is not None:
         return (_remote(args, given),)
     for name in ("api", "endpoint"):
         if getattr(args, name) is not None:
@@ -51,6 +51,7 @@ def _remote(args: argparse.Namespace, given: dict[str, object]) -> Target:
     api: Literal["openai", "sagemaker"] = args.api or (
         "openai" if args.url.rstrip("/").endswith("/v1") else "sagemaker"
     )
+    checked(config.Address(args.url, api), {})
     model = given.pop("model", None) if api == "openai" else None
     if given:
         name = next(iter(given)).replace("_", "-")

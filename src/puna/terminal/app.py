@@ -60,7 +60,7 @@ async def chat(begin: Begin, opened: Opened, screen: Screen | None = None) -> in
 
 
 def _talk(begin: Begin, keeper: Keeper) -> Talk:
-    talk = keeper.open(begin.session) if begin.session else Talk()
+    talk = Talk() if begin.session is None else keeper.open(begin.session)
     if begin.system is not None:
         if talk.system and talk.system != begin.system and talk.history.nodes:
             raise InputError(

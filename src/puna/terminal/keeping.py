@@ -175,14 +175,15 @@ class Keeper:
         return revision
 
     def _locked(self, session: str, name: str) -> FileLock:
-        self.sessions.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(self._path(f".{session}", "lock"), timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"the session {name} is open in another terminal; close it there, or choose another name"
-            ) from None
+        with self._disk():
+            self.sessions.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = FileLock(self._path(f".{session}", "lock"), timeout=0)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise InputError(
+                    f"the session {name} is open in another terminal; close it there, or choose another name"
+                ) from None
         return lock
 
     def _path(self, stem: str, ending: str) -> Path:
@@ -204,7 +205,8 @@ class _Disk:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
             raise PunaError(
-                f"the chat is kept in {self._folder}, which fails: {error.strerror or error}; free or mend it, then go on"
+                f"the chat is kept in {self._folder}, which fails: {error.strerror or error}; free or mend it, then go on, or "
+                "name another place by PUNA_HOME"
             ) from error
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console, RenderableType
@@ -77,7 +78,7 @@ class Screen:
         """Where an answer goes."""
         return Laid(self) if self.moves else self.passed()
 
-    def passed(self) -> Shown:
+    def passed(self) -> Passed:
         """Where an answer goes as it is, not laid out."""
         return Passed(self)
 
@@ -121,6 +122,16 @@ class Passed(Shown):
     def end(self) -> None:
         """A line feed ends it, so that the next one begins a line."""
         self._screen.write(harmless(self._held) + ("\n" if self._wrote else ""))
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """While it comes. Where it breaks off, what follows begins a line on a terminal; a pipe gets no byte that is not the answer's."""
+        try:
+            yield
+        except BaseException:
+            if self._screen.terminal:
+                self.end()
+            raise
 
 
 class Laid(Shown):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -15,7 +16,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion, Path
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.styles import Style
@@ -24,6 +25,7 @@ from puna.terminal.commands import COMMANDS
 from puna.terminal.desk import Desk
 from puna.terminal.harmless import harmless, one_line
 from puna.terminal.lines import goes_on
+from puna.terminal.screen import Screen
 
 _FILES = {"/save", "/load", "/export"}
 _STYLE = Style.from_dict(
@@ -35,10 +37,23 @@ class _History(FileHistory):
     """What was typed, in a file for its owner alone."""
 
     def store_string(self, string: str) -> None:
-        file = Path(os.fsdecode(self.filename))
-        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
-        file.chmod(0o600)
-        super().store_string(string)
+        with suppress(OSError):  # a disk that has become full is no reason to lose the line itself
+            file = Path(os.fsdecode(self.filename))
+            os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
+            file.chmod(0o600)
+            super().store_string(string)
+
+
+def _history(folder: Path, screen: Screen) -> History:
+    """What was typed in earlier chats, and where it is kept; of this chat alone where the folder cannot be written, which is said."""
+    file = folder / "chat_history"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        screen.say(f"what is typed is not kept: {file} cannot be written ({error.strerror or error})", "dim")
+        return InMemoryHistory()
+    return _History(str(file))
 
 
 class _Words(Completer):
@@ -75,10 +90,9 @@ class Typing:
 
     def __init__(self, desk: Callable[[], Desk], folder: Path) -> None:
         self._desk = desk
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         depth = None if desk().screen.colour else ColorDepth.DEPTH_1_BIT
         self._session: PromptSession[str] = PromptSession(
-            history=_History(str(folder / "chat_history")), completer=_Words(desk), key_bindings=_keys(), multiline=True, color_depth=depth,
+            history=_history(folder, desk().screen), completer=_Words(desk), key_bindings=_keys(), multiline=True, color_depth=depth,
             complete_while_typing=Condition(_begins_with_slash), prompt_continuation=_continued, style=_STYLE, reserve_space_for_menu=6,
         )  # fmt: skip
 
