@@ -67,6 +67,7 @@ GROUPS: dict[str, tuple[Limit, ...]] = {
         Limit("a pause before a request is asked again", "engines.retry.LONGEST_SECONDS", "seconds", "-", "full jitter, as AWS's own clients"),
         Limit("one question to a server about itself", "engines.openai_found.QUESTION_SECONDS", "seconds", "taken as not told", "nothing has to be computed for it"),
         Limit("all such questions", "engines.openai_found.PROBE_SECONDS", "seconds", "taken as not told", "an endpoint shall be up, or say no, soon"),
+        Limit("the receipt of another puna", "engines.remote.RECEIPT_SECONDS", "seconds", "passed over", "the answer is there without it"),
         Limit("whether a server is there at all", "engines.remote.REACH_SECONDS", "seconds", "UnreachableError", "`/health` asks it"),
         Limit("another process that has the store", "experiments.database.BUSY_SECONDS", "seconds", "refused", "each transaction takes milliseconds"),
         Limit("another process that has a session", "sessions.store.WAIT_SECONDS", "seconds", "refused", "each write takes a fraction of a second"),
@@ -78,6 +79,10 @@ GROUPS: dict[str, tuple[Limit, ...]] = {
         Limit("payload of an event-stream frame", "wire.eventstream.MAX_PAYLOAD", "bytes", "EndpointError", "botocore's own"),
         Limit("headers of an event-stream frame", "wire.eventstream.MAX_HEADERS", "bytes", "EndpointError", "the protocol's own"),
         Limit("an answer about a server", "engines.openai_found.LARGEST", "bytes", "EndpointError", "a vocabulary of 262,144 tokens has about 20 million"),
+        Limit("a list of models, to find out which API it is", "engines.probing.MAX_LIST", "bytes", "EndpointError", "gateways tell some 500 of each model"),
+        Limit("the receipt of another puna", "engines.remote.MAX_RECEIPT", "bytes", "passed over", "the answer is there without it"),
+        Limit("a name, an id or a build that a server tells", "engines.remote.MAX_FACT", "characters", "the rest is not kept", "receipts keep it"),
+        Limit("what is inflated of gzip at a time", "engines.bodies.PIECE", "bytes", "read piece by piece, up to the limits above", "little may inflate to much"),
         Limit("a refusal", "engines.strangers.MAX_REFUSAL", "bytes", "only the beginning is read", "sentences are short"),
     ),
     "Prompts and templates": (

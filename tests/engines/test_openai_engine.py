@@ -6,6 +6,7 @@ import pytest
 
 from puna.engines.base import Speaks
 from puna.engines.openai import OpenAI
+from puna.engines.strangers import PageError
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
 from puna.generation import Delta, End, Extras, Finish, Kind, Prompt, Sampling, Segment, Usage
 from puna.messages import Dialog, Role
@@ -167,7 +168,7 @@ def test_a_parameter_that_is_refused_and_in_effect_refuses_the_request():
     ("answer", "kind", "part"),
     [
         (whole(429, {"message": "slow down"}), RefusedError, r"\(429\): slow down"),
-        (whole(500, b"<html>", "text/html"), RefusedError, r"answered with a web page \(500\)"),
+        (whole(500, b"<html>", "text/html"), PageError, r"answered with a web page \(500\)"),
         (whole(200, {"choices": []}), EndpointError, "ended before the answer had ended"),
         (whole(200, {"id": 5}), EndpointError, "an answer .* was expected"),
         (whole(200, b"<html><title>Log in</title>", "text/html"), EndpointError, "answered with a web page .*Log in"),

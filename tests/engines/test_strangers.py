@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from puna.engines.remote import checked, client
+from puna.engines.retry import Retrying
 from puna.engines.sagemaker import SageMaker
 from puna.engines.strangers import beginning, lost, retry_after, stranger
 from puna.engines.timeouts import Timeouts
@@ -106,9 +108,28 @@ def test_https_where_http_is_spoken():
     assert "does not speak TLS at that port; is the port right, and should it be http://?" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("acts", "listens", "part"),
+    [
+        ([b""], False, "could not agree on TLS"),
+        ([Hang()], True, "(time-out 'connect'); is the address right, and is the server up"),
+    ],
+)
+def test_https_where_something_else_is_spoken(acts, listens, part):
+    quick = Timeouts(connect=0.5, first=5, between=5)
+    _, error = asked(acts, listens=listens, timeouts=quick, scheme=lambda url: url.replace("http:", "https:"))
+    assert part in str(error)
+    assert "http://" in str(error)
+
+
+def test_an_answer_about_a_server_on_a_tls_port_is_no_refusal_of_tls():
+    """Only what is refused: the text of an answer may speak of it."""
+    assert stranger("http://h", answer(200), b'{"outputs": ["an HTTP request to an HTTPS server"]}') is None
+
+
 def test_http_where_https_is_spoken():
     _, error = asked([b""], certificate="other-host.pem", scheme=lambda url: url.replace("https:", "http:"))
-    assert "is it up, and is it http:// that it speaks?" in str(error)
+    assert "is it up, or is it https:// that it speaks there?" in str(error)
     page = whole(400, b"<html><title>400</title>The plain HTTP request was sent to HTTPS port</html>", "text/html")
     _, error = asked(NO_HEALTH, [page])
     assert "speaks TLS at that port; write https://" in str(error)
@@ -126,7 +147,7 @@ def test_a_file_of_certificates_that_is_none(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("acts", "part"),
     [
-        ([b"SSH-2.0-OpenSSH_9\r\n\r\n"], "answered, but not by HTTP; is the port right"),
+        ([b"SSH-2.0-OpenSSH_9\r\n\r\n"], "answered, but not by HTTP (illegal status line"),
         ([b""], "does not answer (Server disconnected without sending a response.)"),
         (
             [b"HTTP/1.1 301 Moved\r\nLocation: http://other/\r\nContent-Length: 0\r\n\r\n"],
@@ -172,6 +193,62 @@ def test_a_refusal_has_its_status_and_its_sentence(status):
     assert isinstance(error, RefusedError)
     assert (error.status, error.retry_after) == (status, 7.0)
     assert f"({status}): no way" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("acts", "part"),
+    [
+        ([b"HTTP/1.1 302 X\r\nContent-Length: 0\r\n\r\n"], "answered with status 302 (Found), which sends its callers elsewhere without saying where to"),
+        ([b"HTTP/1.1 204 X\r\n\r\n"], "answered with status 204 (No Content), where 200 and an answer in JSON was expected"),
+        ([whole(999, b"no")], "answered with status 999, which HTTP does not have"),
+        ([b"\x15\x03\x01\x00\x02\x02\x46"], "answered, but not by HTTP (illegal request line); is the port right, and should it be https://?"),
+        ([b"HTTP/1.1 429 X\r\nRetry-After: 3600\r\nContent-Length: 2\r\n\r\n{}"], "it wants to be asked again in 3600 s, not before"),
+        ([whole(429, b"<html>", "text/html").replace(b"Conn", b"Retry-After: 3600\r\nConn")], "it wants to be asked again in 3600 s, not before"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", b"rubbish"], "says that its answer is gzip, but it is not"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_none_says_what_it_is(acts, part):
+    _, error = asked(NO_HEALTH, acts)
+    assert part in str(error)
+
+
+@pytest.mark.parametrize("dialect", ["workshop", "auto"])
+@pytest.mark.parametrize(
+    "acts",
+    [
+        [whole(200, b"Hello", "text/plain")],
+        [whole(200, {"object": "list"})],
+        [whole(200, b"\x00" * 100, "application/vnd.amazon.eventstream")],
+        [LINES, b'{"outp'],
+        [EVENTS, b"data: nothing\n\n"],
+        [LINES, b'{"error": "out of memory"}\n'],
+    ],
+)
+def test_what_is_no_answer_is_said_of_the_endpoint_that_sent_it(acts, dialect):
+    _, error = asked(NO_HEALTH, acts, dialect=dialect)
+    assert re.match(r"endpoint 'e' at http://127\.0\.0\.1:\d+: ", str(error))
+
+
+def test_nobody_waits_an_hour_for_a_server_that_asks_for_it():
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    async def scenario():
+        busy = b"HTTP/1.1 429 X\r\nRetry-After: 3600\r\nContent-Length: 2\r\n\r\n{}"
+        async with strange(NO_HEALTH, [busy]) as url:
+            engine = Retrying(SageMaker(url, "e", dialect="workshop"), retries=2, sleep=sleep)
+            await engine.start()
+            try:
+                async for _ in engine.stream(TEXT, Sampling(), Extras()):
+                    pass
+            finally:
+                await engine.close()
+
+    with pytest.raises(RefusedError, match="it wants to be asked again in 3600 s"):
+        asyncio.run(scenario())
+    assert waited == []
 
 
 # ---- what does not end
@@ -267,7 +344,7 @@ def test_what_may_be_an_api_is_no_stranger():
 
 
 @pytest.mark.parametrize(
-    ("given", "seconds"), [("7", 7.0), ("0.5", 0.5), (" 3 ", 3.0), ("", None), ("soon", None), ("-1", None), ("1e9", None), ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0)]
+    ("given", "seconds"), [("7", 7.0), ("0.5", 0.5), (" 3 ", 3.0), ("", None), ("soon", None), ("-1", None), ("1e9", None), ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0), ("Sun, 06 Nov 99999999999999999999 08:49:37 GMT", None)]
 )  # fmt: skip
 def test_when_it_wants_to_be_asked_again(given, seconds):
     assert retry_after(answer(retry_after=given)) == seconds
@@ -280,5 +357,6 @@ def test_a_date_to_come_is_as_far_as_it_is():
 
 
 def test_only_the_beginning_is_read():
-    body = asyncio.run(beginning(httpx.Response(200, content=b"x" * 100), 10))
+    sent = httpx.Response(200, stream=httpx.ByteStream(b"x" * 100), request=httpx.Request("GET", "http://h"))
+    body = asyncio.run(beginning(sent, 10))
     assert body == b"x" * 10

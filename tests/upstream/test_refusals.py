@@ -167,7 +167,7 @@ def test_a_stream_that_breaks_off_ends_as_each_route_has_it() -> None:
 
         assert "Ein" in await front.by_openai(by_openai)
         answer = await front.http.post(CHAT, json={"messages": HELLO})  # whole: nothing was sent yet
-        assert answer.status_code == 500
+        assert answer.status_code == 502
         assert "out of memory" in answer.json()["error"]["message"]
 
     behind(work)
@@ -179,7 +179,7 @@ def test_a_stream_that_ends_too_early_is_told() -> None:
         answer = await front.http.post("/invocations", json={**BODY, "stream": True})
         lines = answer.text.splitlines()
         assert lines[0] == '{"outputs": ["Ein"]}'
-        assert '"code": 500' in lines[-1]
+        assert '"code": 502' in lines[-1]
         receipt = await front.receipt(answer)
         assert receipt["error"]
 

@@ -15,7 +15,7 @@ from puna.errors import EndpointError, InputError
 from puna.generation import Delta, Extras, Finish, Logprob, Receipt, Sampling, Usage
 from puna.messages import Dialog, Role
 from puna.wire import answer as module
-from puna.wire import eventstream, reading
+from puna.wire import eventstream, reading, sse
 from puna.wire.answer import Answer
 from puna.wire.dialect import Dialect, Request, Sent
 from puna.wire.dialects import DIALECTS, HEARS
@@ -339,3 +339,9 @@ def test_a_schema_and_an_open_end_are_said_as_the_openai_api_has_them() -> None:
     assert "max_tokens" not in body
     assert (body["logprobs"], body["top_logprobs"], body["stream_options"]) == (True, 2, {"include_usage": True})
     assert read(DIALECTS["chat"], DIALECTS["chat"].write(request)).extras == Extras(2, '{"type": "object"}')
+
+
+def test_an_event_of_empty_lines_has_an_end() -> None:
+    with pytest.raises(EndpointError, match="an event of the stream is longer than 600 bytes"):
+        list(sse.Decoder(600).feed(b"data:\n" * 101))
+    assert list(sse.Decoder(600).feed(b"data: 1\n\n" * 500)) == [1] * 500

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from puna.engines.strangers import retry_after, stranger
+from puna.engines.strangers import pausing, retry_after, stranger
 from puna.errors import EndpointError, RefusedError
 from puna.wire import eventstream, failures, strictjson
 
@@ -58,13 +58,10 @@ def refusal(url: str, endpoint: str, answer: httpx.Response, body: bytes) -> End
         return _model_error(url, endpoint, value, said, retry_after(answer))
     mend = _MENDS.get(code) or _by_words(code, status, said, endpoint)
     named = f"{code}, {status}" if code else str(status)
-    sentence = f"{url} refused the prompt ({named}): {said}{f'; {mend}' if mend else ''}"
-    if not 400 <= status <= 599:
-        return EndpointError(sentence)
+    after = retry_after(answer)
+    sentence = f"{url} refused the prompt ({named}): {said}{f'; {mend}' if mend else ''}{pausing(after)}"
     passed_on = not code and value and status in {400, 422, 424, 500}  # by a server that is a container itself
-    return (ContainerRefusedError if passed_on else RefusedError)(
-        sentence, _STATUSES.get(code, status), retry_after(answer)
-    )
+    return (ContainerRefusedError if passed_on else RefusedError)(sentence, _STATUSES.get(code, status), after)
 
 
 def code_of(answer: httpx.Response, body: bytes) -> str:
@@ -76,17 +73,18 @@ def code_of(answer: httpx.Response, body: bytes) -> str:
 def _model_error(url: str, endpoint: str, value: Mapping[str, Any], said: str, after: float | None) -> RefusedError:
     status = value.get("OriginalStatusCode")
     log = f"; its log: {value['LogStreamArn']}" if value.get("LogStreamArn") else ""
+    end = log + pausing(after)
     if not isinstance(status, int) or not 400 <= status <= 599:
         late = "timed out" in said or status == 0
         mend = "; ask for fewer tokens, or give the container more time" if late else ""
         return RefusedError(
-            f"the container of endpoint {endpoint!r} at {url} did not answer: {said}{mend}{log}", 424, after
+            f"the container of endpoint {endpoint!r} at {url} did not answer: {said}{mend}{end}", 424, after
         )
     mend = ""
     if "accept_eula" in said:
         mend = f"; {ACCEPT}"
     return ContainerRefusedError(
-        f"the container of endpoint {endpoint!r} at {url} refused the prompt ({status}): {said}{mend}{log}",
+        f"the container of endpoint {endpoint!r} at {url} refused the prompt ({status}): {said}{mend}{end}",
         status,
         after,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -24,16 +25,20 @@ from puna.engines.openai_messages import MessageCounter, refuse, told
 from puna.engines.openai_requests import Refused, request
 from puna.engines.openai_score import scored
 from puna.engines.openai_servers import LLAMA_CPP, UNKNOWN
-from puna.engines.remote import Remote, checked, client, lost, with_receipt
+from puna.engines.remote import MAX_FACT, Remote, checked, client, lost, with_receipt
 from puna.engines.reused import Sending
-from puna.engines.strangers import beginning, stranger
+from puna.engines.strangers import beginning, body, name_sender
 from puna.engines.timeouts import DEFAULTS, Timeouts, limited
 from puna.errors import EndpointError, InputError, RefusedError, UnreachableError
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Segment, Timing
 from puna.messages import Dialog
 from puna.tokens.base import Tokenizer
 from puna.wire import chunks
-from puna.wire.answer import Answer
+from puna.wire.answer import Answer, Expected
+
+_EXPECTED = Expected(
+    "an answer of the OpenAI API was expected, or a chunk of one", "is it a server of that API, and is its log quiet?"
+)
 
 _NOBODY = Found(UNKNOWN, "")
 
@@ -204,34 +209,36 @@ class OpenAI(Remote):
         self, answer: httpx.Response, began: float, max_tokens: int | None
     ) -> AsyncGenerator[Event, None]:
         """Deltas, then one End."""
-        heard = Answer((chunks.hear,))
+        heard = Answer((chunks.hear,), expected=_EXPECTED)
         first: float | None = None
         try:
             async for delta in bounded(self.url, self._deltas(answer, heard), max_tokens):
                 first = first or time.monotonic()
                 yield delta
         except EndpointError as error:
-            if self.url in str(error):
-                raise
-            raise EndpointError(f"{self.url}: {error}") from error
+            name_sender(error, self.url)
+            raise
         now = time.monotonic()
         facts = {"id": "id", "model": "model", "engine": "system_fingerprint"}
-        remote: dict[str, Any] = {name: heard.facts[said] for name, said in facts.items() if said in heard.facts}
+        remote: dict[str, Any] = {
+            name: heard.facts[said][:MAX_FACT] for name, said in facts.items() if said in heard.facts
+        }
         timing = Timing(prefill=(first or now) - began, decode=now - (first or now))
         end = End(heard.finish or Finish.UNKNOWN, heard.usage, timing, heard.stopped_by, remote or None)
         yield await with_receipt(self._client, answer, end)
 
     async def _deltas(self, answer: httpx.Response, heard: Answer) -> AsyncGenerator[Delta, None]:
         """What a stream, or the whole answer of a server that does not stream, has of text."""
-        if "html" in answer.headers.get("content-type", ""):
-            raise stranger(self.url, answer, await beginning(answer)) or EndpointError("it answered with a web page")
-        async for data in answer.aiter_bytes():
-            for delta in heard.feed(data):
-                yield delta
+        async with aclosing(body(self.url, answer)) as read:
+            async for data in read:
+                for delta in heard.feed(data):
+                    yield delta
         for delta in heard.close():
             yield delta
-        if not heard.ended:
-            raise EndpointError("the stream ended before the answer had begun; ask again")
+        if not heard.records:
+            raise EndpointError(
+                "an answer in JSON, or a stream of it, was expected, but nothing came; ask again, and see that server's log"
+            )
 
     def _told(self) -> EngineInfo:
         found, speaks = self._found, self._speaks()

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import httpx
 
 from puna.engines import openai_servers as servers
+from puna.engines.bodies import ACCEPTED, pieces_now
 from puna.engines.openai_servers import Server
 from puna.engines.openai_tokens import MIXED, ONE, ServerVocabulary, listed, named, starting
-from puna.engines.strangers import lost, retry_after, stranger
+from puna.engines.strangers import lost, pausing, retry_after, stranger
 from puna.engines.timeouts import Timeouts
 from puna.errors import EndpointError, EngineError, InputError, RefusedError, UnreachableError
 from puna.wire.failures import of_bytes
@@ -90,7 +91,7 @@ class Asking:
         self.url = url
         self.root = url.removesuffix("/v1")
         loopback = httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
-        headers = {"Authorization": f"Bearer {key}"} if key else None
+        headers = {**ACCEPTED, **({"Authorization": f"Bearer {key}"} if key else {})}
         secure = url.startswith(
             "https:"
         )  # without, nothing is verified, and loading authorities takes longer than all questions
@@ -138,7 +139,7 @@ class Asking:
     def _whole(self, answer: httpx.Response, until: float) -> bytes:
         """The body, where that ends in time and within bounds."""
         found = bytearray()
-        for data in answer.iter_bytes():
+        for data in pieces_now(answer):
             found += data
             if len(found) > LARGEST or time.monotonic() > until:
                 raise EndpointError(
@@ -152,10 +153,9 @@ def refusal(url: str, answer: httpx.Response, body: bytes) -> EndpointError:
     """The error of an answer that is none."""
     if strange := stranger(url, answer, body):
         return strange
-    said = of_bytes(body)
-    return RefusedError(
-        f"{url} refused the request ({answer.status_code}): {said}", answer.status_code, retry_after(answer)
-    )
+    after = retry_after(answer)
+    sentence = f"{url} refused the request ({answer.status_code}): {of_bytes(body)}{pausing(after)}"
+    return RefusedError(sentence, answer.status_code, after)
 
 
 def find_out(asking: Asking, model: str | None) -> Found:

@@ -7,12 +7,17 @@ import asyncio
 import httpx
 
 from puna.engines.remote import client, lost
+from puna.engines.strangers import first_bytes, stranger
 from puna.engines.timeouts import DEFAULTS, Timeouts
 from puna.errors import EndpointError, RefusedError, UnreachableError
+from puna.wire import strictjson
 
 PUNA = "puna"
 """Who owns the models that an endpoint of puna's lists."""
 
+
+MAX_LIST = 2**22
+"""Bytes of a list of models that are read: gateways that have thousands of models tell some 500 bytes of each."""
 
 QUESTION_SECONDS = 5.0
 """Longest wait for the list: nothing has to be computed for it."""
@@ -30,7 +35,8 @@ async def owner(url: str, key: str | None, timeouts: Timeouts = DEFAULTS) -> str
     async with client(url, headers, waits) as http:
         try:
             async with asyncio.timeout(2 * seconds):  # a head or a body may also come byte by byte
-                answer = await http.get(f"{url}/v1/models")
+                async with http.stream("GET", f"{url}/v1/models") as answer:
+                    said = await first_bytes(answer, MAX_LIST) if answer.status_code == httpx.codes.OK else b""
         except TimeoutError:
             raise UnreachableError(
                 f"{url}/v1/models was not told whole within {2 * seconds:g} s; is it such a server?"
@@ -47,13 +53,15 @@ async def owner(url: str, key: str | None, timeouts: Timeouts = DEFAULTS) -> str
         )
     if answer.status_code != httpx.codes.OK:
         return None
-    return _owner(url, answer)
+    return _owner(url, answer, said)
 
 
-def _owner(url: str, answer: httpx.Response) -> str:
+def _owner(url: str, answer: httpx.Response, body: bytes) -> str:
+    if strange := stranger(url, answer, body):
+        raise strange
     try:
-        said = answer.json()
-    except (ValueError, RecursionError):  # brackets in brackets without end
+        said = strictjson.loads(body)
+    except ValueError:
         said = None
     match said:
         case {"data": [*entries]} if all(isinstance(entry, dict) for entry in entries):

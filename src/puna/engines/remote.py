@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -13,10 +14,12 @@ from typing import Any
 import httpx
 
 from puna.engines.base import EngineInfo, Event, Scored, Variant, each_alone
-from puna.engines.strangers import lost
+from puna.engines.bodies import ACCEPTED
+from puna.engines.strangers import first_bytes, lost
 from puna.engines.timeouts import DEFAULTS, Timeouts
 from puna.errors import EndpointError, InputError
 from puna.generation import NO_EXTRAS, End, Extras, Finish, Prompt, Sampling, Segment, Timing, Usage
+from puna.wire import strictjson
 
 __all__ = ["RECEIPT", "Remote", "checked", "client", "lost", "with_receipt"]
 
@@ -25,6 +28,15 @@ RECEIPT = "x-puna-receipt"
 
 IDLE_SECONDS = 2.0
 """For which a connection is kept without a request."""
+
+MAX_FACT = 500
+"""Characters that are kept of a name, an id or a build that a server tells."""
+
+MAX_RECEIPT = 2**20
+"""Bytes of the receipt of another puna that are read; a longer one is left there."""
+
+RECEIPT_SECONDS = 5.0
+"""Longest wait for it: the answer is there."""
 
 REACH_SECONDS = 1.5
 """Longest wait for the question whether a server is there at all."""
@@ -154,7 +166,7 @@ def client(
         base_url=url,
         timeout=timeout,
         trust_env=not loopback,
-        headers=headers,
+        headers={**ACCEPTED, **(headers or {})},
         limits=limits,
         auth=auth,
         verify=verify or _usual(url),
@@ -177,20 +189,38 @@ async def with_receipt(http: httpx.AsyncClient, answer: httpx.Response, end: End
     path = answer.headers.get(RECEIPT, "")
     if not path.startswith("/") or path.startswith("//"):  # on that server, and no other
         return end
-    with suppress(httpx.HTTPError, KeyError, TypeError, ValueError):  # whatever it sends, the answer is there
-        told = await http.get(answer.url.join(path))
-        if told.status_code == httpx.codes.OK:
-            return _told(end, path, told.json())
+    # Whatever it sends, the answer is there.
+    with suppress(httpx.HTTPError, httpx.InvalidURL, TimeoutError, EndpointError, KeyError, TypeError, ValueError):
+        async with asyncio.timeout(RECEIPT_SECONDS), http.stream("GET", answer.url.join(path)) as told:
+            if told.status_code == httpx.codes.OK:
+                return _told(end, path, strictjson.loads(await first_bytes(told, MAX_RECEIPT)))
     return end
 
 
-def _told(end: End, path: str, receipt: Mapping[str, Any]) -> End:
+def _told(end: End, path: str, receipt: Any) -> End:
+    """Raises KeyError, TypeError, ValueError: another shape than that of a receipt."""
     usage, seconds = receipt["usage"], receipt["seconds"]
+    counts = [_count(usage[name]) for name in ("prompt", "cached", "output")] if usage else []
+    stopped_by = receipt["stopped_by"]
+    if not isinstance(stopped_by, str | None):
+        raise TypeError
     return replace(
         end,
         finish=Finish(receipt["finish"]),
-        usage=Usage(usage["prompt"], usage["cached"], usage["output"]) if usage else None,
-        timing=Timing(seconds["queue"], seconds["prefill"], seconds["decode"]),
-        stopped_by=receipt["stopped_by"],
+        usage=Usage(*counts) if counts else None,
+        timing=Timing(*(_seconds(seconds[name]) for name in ("queue", "prefill", "decode"))),
+        stopped_by=stopped_by,
         remote={**(end.remote or {}), "id": path.rpartition("/")[2], **receipt},
     )
+
+
+def _count(told: object) -> int:
+    if not isinstance(told, int) or isinstance(told, bool) or told < 0:
+        raise ValueError
+    return told
+
+
+def _seconds(told: object) -> float:
+    if not isinstance(told, int | float) or isinstance(told, bool) or not 0 <= told < math.inf:
+        raise ValueError
+    return told

@@ -24,7 +24,7 @@ from puna.engines.detecting import Detected, detect
 from puna.engines.openai_found import Asking, Found
 from puna.engines.openai_messages import MessageCounter, refuse, told
 from puna.engines.openai_servers import PUNA, UNKNOWN
-from puna.engines.remote import Remote, checked, client, with_receipt
+from puna.engines.remote import MAX_FACT, Remote, checked, client, with_receipt
 from puna.engines.reused import Sending
 from puna.engines.sagemaker_requests import (
     NAMES,
@@ -35,7 +35,7 @@ from puna.engines.sagemaker_requests import (
     unwelcome,
     without,
 )
-from puna.engines.strangers import beginning, lost, stranger
+from puna.engines.strangers import beginning, body, first_bytes, lost, name_sender, stranger
 from puna.engines.timeouts import DEFAULTS, Timeouts, limited
 from puna.errors import EndpointError, InputError, UnreachableError, unknown
 from puna.generation import NO_EXTRAS, Delta, End, Extras, Finish, Prompt, Sampling, Timing
@@ -164,7 +164,11 @@ class SageMaker(Remote):
             raise InputError(f"endpoint {self.endpoint!r} at {self.url} demands that a licence be accepted; {ACCEPT}")
         if puna:  # it takes all of them where none is set; chat tells most
             return Detected(DIALECTS.get(str(puna["dialect"]), DIALECTS["chat"]))
-        return await detect(self._one_token, f"endpoint {self.endpoint!r} at {self.url}")
+        try:
+            return await detect(self._one_token, self._who)
+        except EndpointError as error:
+            name_sender(error, self.url, self._who)
+            raise
 
     async def _one_token(self, dialect: Dialect, request: Request) -> bytes:
         asked = _Asked(time.monotonic())
@@ -174,7 +178,7 @@ class SageMaker(Remote):
                 asyncio.timeout(self.timeouts.first),
                 self._sent(dialect, whole, asked, streams=False) as answer,
             ):
-                body = await beginning(answer, MAX_RECORD)
+                body = await first_bytes(answer, MAX_RECORD)
         except TimeoutError:
             raise EndpointError(
                 f"{self.url} did not answer a request for one token within {self.timeouts.first:g} s (time-out 'first'); ask again, or name "
@@ -185,6 +189,10 @@ class SageMaker(Remote):
         if strange := stranger(self.url, answer, body):
             raise strange
         return body
+
+    @property
+    def _who(self) -> str:
+        return f"endpoint {self.endpoint!r} at {self.url}"
 
     @property
     def renders(self) -> bool:
@@ -230,7 +238,7 @@ class SageMaker(Remote):
         try:
             async with (
                 self._sent(dialect, request, asked, streams=self._streams) as answer,
-                aclosing(_deltas(self.url, answer, heard)) as deltas,
+                aclosing(self._deltas(answer, heard)) as deltas,
             ):
                 async for delta in bounded(self.url, deltas, None if request.open_end else sampling.max_tokens):
                     asked.first = asked.first or time.monotonic()
@@ -248,6 +256,15 @@ class SageMaker(Remote):
             yield await with_receipt(self._client, answer, _end(heard, asked, sampling, stops))
         except httpx.HTTPError as error:
             raise lost(self.url, error, asked.kind, self.timeouts) from error
+
+    async def _deltas(self, answer: httpx.Response, heard: Answer) -> AsyncGenerator[Delta, None]:
+        try:
+            async with aclosing(_deltas(self.url, answer, heard)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        except EndpointError as error:
+            name_sender(error, self.url, self._who)
+            raise
 
     def _request(self, prompt: Prompt, sampling: Sampling, extras: Extras) -> tuple[Dialect, Request]:
         dialect = self._spoken.dialect
@@ -316,14 +333,11 @@ class SageMaker(Remote):
 async def _deltas(url: str, answer: httpx.Response, heard: Answer) -> AsyncGenerator[Delta, None]:
     framed = answer.headers.get("content-type", "").startswith(eventstream.MEDIA_TYPE)
     frames = eventstream.Decoder()
-    first = True
-    async for data in answer.aiter_bytes():
-        if first and not framed and (strange := stranger(url, answer, data)):
-            raise strange
-        first = False
-        for payload in _payloads(url, frames, data) if framed else (data,):
-            for delta in heard.feed(payload):
-                yield delta
+    async with aclosing(body(url, answer)) as read:
+        async for data in read:
+            for payload in _payloads(url, frames, data) if framed else (data,):
+                for delta in heard.feed(payload):
+                    yield delta
     frames.close()
     for delta in heard.close():
         yield delta
@@ -347,5 +361,5 @@ def _end(heard: Answer, asked: _Asked, sampling: Sampling, stops: Stops) -> End:
         heard.usage,
         Timing(prefill=first - asked.began, decode=now - first),
         by,
-        {**asked.facts, **heard.facts},
+        {**asked.facts, **{name: told[:MAX_FACT] for name, told in heard.facts.items()}},
     )

@@ -24,7 +24,7 @@ from puna.server.exchange import BodyTooLargeError
 from puna.server.faults import ContainerFault, StreamFault
 from puna.server.headers import ServiceError, attributes, check
 from puna.server.invocations import Call, Service
-from puna.server.upstream import UpstreamDeniedError
+from puna.server.upstream import UpstreamFailedError
 from puna.wire import eventstream
 from puna.wire.dialect import Request
 
@@ -77,7 +77,7 @@ class Whole:
         if isinstance(error, ContainerFault):
             return _model_error(call, error.container_status, error.container_body, headers)
         own = isinstance(error, InputError) and not isinstance(error, BodyTooLargeError | ServiceError)
-        if own or isinstance(error, UpstreamDeniedError):  # SDKs do not ask again after a ModelError
+        if own or isinstance(error, UpstreamFailedError):  # SDKs do not ask again after a ModelError
             return _model_error(call, status_of(call.dialect, error), body_of(call.dialect, error, sentence), headers)
         headers = {**retry_after(error), **headers}
         if isinstance(error, EngineBusyError):

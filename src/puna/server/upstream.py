@@ -11,7 +11,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from puna.errors import EngineBusyError, EngineStoppedError, InputError, PunaError, RefusedError, UnreachableError
+from puna.engines.strangers import PageError
+from puna.errors import (
+    EndpointError,
+    EngineBusyError,
+    EngineStoppedError,
+    InputError,
+    PunaError,
+    RefusedError,
+    UnreachableError,
+)
 
 _PROMPT = frozenset({400, 413, 422})
 """Statuses by which servers refuse a prompt or its parameters."""
@@ -35,14 +44,18 @@ class UpstreamAwayError(EngineStoppedError):
     retry_after: float | None = None
 
 
-class UpstreamDeniedError(PunaError):
-    """The server behind this endpoint refuses this endpoint itself. Asking again does not help, and no caller is at fault.
-
-    status: 502, since 401 would make SDKs and people doubt a key of their own.
-    """
+class UpstreamFailedError(PunaError):
+    """The server behind this endpoint gave no answer that is one: a web page, rubbish, a part of one, or nothing in time. No caller is at fault."""
 
     status = 502
     code = "ModelError"
+
+
+class UpstreamDeniedError(UpstreamFailedError):
+    """The server behind this endpoint refuses this endpoint itself. Asking again does not help.
+
+    status: 502, since 401 would make SDKs and people doubt a key of their own.
+    """
 
 
 E = TypeVar("E", bound=Exception)
@@ -54,17 +67,18 @@ def told(error: E) -> E | PunaError:
         return _of_refusal(error)
     if isinstance(error, UnreachableError):
         return UpstreamAwayError(str(error))
-    return error
+    return UpstreamFailedError(str(error)) if isinstance(error, EndpointError) else error
 
 
 def _of_refusal(error: RefusedError) -> PunaError:
-    if error.status in _PROMPT:
+    page = isinstance(error, PageError)  # of what stands before the server: of a prompt it knows the size
+    if error.status in _PROMPT and (not page or error.status == 413):
         return InputError(str(error))
     if error.status == 429:
         busy = UpstreamBusyError(str(error))
         busy.retry_after = error.retry_after
         return busy
-    if error.status in _MOMENT:
+    if error.status in _MOMENT or (page and error.status >= 500):
         away = UpstreamAwayError(str(error))
         away.retry_after = error.retry_after
         return away

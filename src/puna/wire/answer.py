@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from puna.errors import EndpointError
 from puna.generation import Delta, Finish, Usage
 from puna.wire import jsonlines, sse, strictjson
 from puna.wire.dialect import Heard
-from puna.wire.failures import failure_in
+from puna.wire.failures import MAX_SENTENCE, failure_in
 
 MAX_RECORD = 2**23
 """Bytes: a whole answer of SageMaker has at most 6291456 (botocore's service model of sagemaker-runtime)."""
@@ -28,6 +28,19 @@ _EVENTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _MARK = b"\xef\xbb\xbf"
 _TOLD = 60
 """Bytes of what is no answer that an error should show."""
+
+
+class Expected(NamedTuple):
+    """What was asked for, and what to do where something else comes, for a sentence."""
+
+    what: str
+    mend: str
+
+
+CONTAINER = Expected(
+    "an answer of a model's container was expected, in one of the known dialects",
+    "name the dialect, or ask with that container's own client",
+)
 
 
 class _Decoder(Protocol):
@@ -43,14 +56,17 @@ class _Decoder(Protocol):
 class Answer:
     """One answer, as it comes. hears: of the dialects, tried in order on each record.
 
+    expected: for the error of a record that none of them knows.
+
     echoed: a text with which whole answers begin and which is no part of them: the prompt, of containers that repeat it.
 
     records: how many came. ended: the answer is complete. framing: ``events``, ``lines`` or ``whole``, "" before it is known. finish, by_stop,
     stopped_by, usage, facts: as in ``Heard``, of the whole answer. text: all of it so far.
     """
 
-    def __init__(self, hears: Sequence[Hear], echoed: str = "") -> None:
+    def __init__(self, hears: Sequence[Hear], echoed: str = "", expected: Expected = CONTAINER) -> None:
         self._hears = list(hears)
+        self._expected = expected
         self._echoed = echoed
         self._start = bytearray()
         self._searched = 0
@@ -141,15 +157,14 @@ class Answer:
         for hear in self._hears:
             try:
                 heard = hear(value)
-            except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+            except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError):
                 continue
             if heard is not None:
                 if heard.failure:
-                    raise EndpointError(f"the container failed: {heard.failure}")
+                    raise EndpointError(f"the container failed: {heard.failure[:MAX_SENTENCE]}")
                 return heard
         raise EndpointError(
-            f"an answer of a model's container was expected, in one of the known dialects, but it is {reprlib.repr(value)}; name the "
-            "dialect, or ask with that container's own client"
+            f"{self._expected.what}, but it is {reprlib.repr(value)}; {self._expected.mend}"
         )
 
     def _deltas(self, heard: Heard) -> Iterator[Delta]:
@@ -181,4 +196,6 @@ def _whole(data: bytes) -> Iterator[object]:
     try:
         yield strictjson.loads(data)
     except ValueError as error:
-        raise EndpointError(f"the answer must be JSON, but {error}; it begins {strictjson.shown(data)}") from None
+        raise EndpointError(
+            f"the answer must be JSON, but {error}; it begins {strictjson.shown(data)}; ask again, and see the log of what answered"
+        ) from None

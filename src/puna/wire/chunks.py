@@ -56,11 +56,15 @@ def _text(choice: Mapping[str, Any]) -> str:
 
 
 def _usage(told: Mapping[str, Any]) -> Usage | None:
-    prompt, output = told.get("prompt_tokens"), told.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(output, int):
-        return None
     cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Usage(prompt, min(int(cached), prompt), output)
+    return usage_of(told.get("prompt_tokens"), int(cached), told.get("completion_tokens"))
+
+
+def usage_of(prompt: object, cached: int, output: object) -> Usage | None:
+    """Counts of tokens as a server tells them; None where they are none."""
+    if not isinstance(prompt, int) or not isinstance(output, int) or min(prompt, output) < 0:
+        return None
+    return Usage(prompt, min(max(0, cached), prompt), output)
 
 
 def logprobs_of(told: Any) -> Iterator[Logprob]:
@@ -79,15 +83,15 @@ def logprobs_of(told: Any) -> Iterator[Logprob]:
     for text, logprob, others in zip_longest(*columns):
         tops = sorted((others or {}).items(), key=lambda item: -item[1])
         yield Logprob(
-            NO_ID, data_of(text), _ln(logprob), tuple(Logprob(NO_ID, data_of(t), _ln(value)) for t, value in tops)
+            NO_ID, data_of(text), ln(logprob), tuple(Logprob(NO_ID, data_of(t), ln(value)) for t, value in tops)
         )
 
 
 def _token(entry: Mapping[str, Any], top: tuple[Logprob, ...] = ()) -> Logprob:
     told = entry.get("bytes")
-    data = data_of(entry["token"]) if told is None else bytes(told)
+    data = data_of(entry["token"]) if told is None else bytes(list(told))  # of a number it would make so many zeros
     number = entry.get("id")  # of llama.cpp
-    return Logprob(number if isinstance(number, int) else NO_ID, data, _ln(entry["logprob"]), top)
+    return Logprob(number if isinstance(number, int) else NO_ID, data, ln(entry["logprob"]), top)
 
 
 def data_of(text: str) -> bytes:
@@ -97,6 +101,6 @@ def data_of(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _ln(told: float | None) -> float:
-    """0 or less; OpenAI writes -9999 for what is hardly possible."""
-    return min(0.0, float(told or 0.0))
+def ln(told: float | None) -> float:
+    """0 or less; OpenAI writes -9999 for what is hardly possible, and 1e999 is no number that JSON can tell again."""
+    return max(-9999.0, min(0.0, float(told or 0.0)))

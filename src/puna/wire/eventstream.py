@@ -150,7 +150,7 @@ class Decoder:
     def _refuse(self, why: str) -> NoReturn:
         raise EndpointError(
             f"an AWS event-stream frame was expected at byte {self._at}, but {why}; it begins "
-            f"{shown(bytes(self._buffer[:40]))}"
+            f"{shown(bytes(self._buffer[:40]))}; ask again, and look for what on the way changes it"
         )
 
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from puna.generation import Finish, Logprob, Usage
+from puna.generation import Finish, Logprob
+from puna.wire.chunks import ln, usage_of
 from puna.wire.dialect import Heard
 
 _FINISH = {"length": Finish.LENGTH, "eos_token": Finish.STOP, "stop_sequence": Finish.STOP}
@@ -63,9 +64,7 @@ def _token(entry: Mapping[str, Any], top: Sequence[Mapping[str, Any]] | None) ->
     special = entry.get("special") is True or entry.get("special_token") is True
     told = entry.get("logprob", entry.get("log_prob"))
     data = b"" if special else str(entry["text"] or "").encode("utf-8", "replace")
-    return Logprob(
-        int(entry["id"]), data, min(0.0, float(told or 0.0)), tuple(_token(other, None) for other in top or ())
-    )
+    return Logprob(int(entry["id"]), data, ln(told), tuple(_token(other, None) for other in top or ()))
 
 
 def _ended(details: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def _ended(details: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "finish": None if reason is None else _FINISH.get(reason, Finish.UNKNOWN),
         "by_stop": reason == "stop_sequence",
-        "usage": Usage(prompt, 0, output) if isinstance(prompt, int) and isinstance(output, int) else None,
+        "usage": usage_of(prompt, 0, output),
     }
 
 

@@ -76,5 +76,6 @@ class Decoder:
             return strictjson.loads(line)
         except ValueError as error:
             raise EndpointError(
-                f"line {self._line} of the stream must be JSON, but {error}; it begins {strictjson.shown(line)}"
+                f"line {self._line} of the stream must be JSON, but {error}; it begins {strictjson.shown(line)}; ask again, and see "
+                "the log of what answered"
             ) from None

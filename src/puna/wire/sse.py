@@ -31,6 +31,7 @@ class Decoder:
         self._buffer = bytearray()
         self._searched = 0
         self._data: list[bytes] = []
+        self._held = 0  # bytes of these, with their line breaks
         self.done = False
 
     def feed(self, data: bytes) -> Iterator[object]:
@@ -46,7 +47,7 @@ class Decoder:
             start = end.end()
         del self._buffer[:start]
         self._searched = max(0, len(self._buffer) - 1)  # the last byte may be a CR
-        if len(self._buffer) + sum(map(len, self._data)) > self._limit:
+        if len(self._buffer) + self._held > self._limit:
             raise EndpointError(
                 f"an event of the stream is longer than {self._limit} bytes; is that a stream of an answer?"
             )
@@ -58,8 +59,9 @@ class Decoder:
     def _line(self, line: bytes) -> Iterator[object]:
         if line.startswith(b"data:"):
             self._data.append(line[5:].removeprefix(b" "))
+            self._held += len(line) + 1
         elif not line and self._data:
-            event, self._data = b"\n".join(self._data), []
+            event, self._data, self._held = b"\n".join(self._data), [], 0
             if event.strip() == b"[DONE]":
                 self.done = True
             elif event.strip():  # an empty one keeps a connection alive
@@ -71,5 +73,6 @@ def _value(event: bytes) -> object:
         return strictjson.loads(event)
     except ValueError as error:
         raise EndpointError(
-            f"an event of the stream must be JSON, but {error}; it begins {strictjson.shown(event)}"
+            f"an event of the stream must be JSON, but {error}; it begins {strictjson.shown(event)}; ask again, and see the log of "
+            "what answered"
         ) from None
