@@ -80,8 +80,9 @@ def test_what_cannot_be_read_is_said(data, encoding, part):
     assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("api", ["auto", "openai", "sagemaker"])
-def test_a_list_of_models_that_inflates_without_end_takes_no_memory(api):
+@pytest.mark.parametrize(("api", "most"), [("auto", 35), ("openai", 85), ("sagemaker", 35)])
+def test_a_list_of_models_that_inflates_without_end_takes_no_memory(api, most):
+    """most: MiB; the question of the second may be answered by 64."""
     sent = [GZIP, bomb(b" ", 2**29)]
 
     async def scenario():
@@ -97,7 +98,7 @@ def test_a_list_of_models_that_inflates_without_end_takes_no_memory(api):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 2**28  # httpx alone took what 64 KiB of it inflate to, again and again
+    assert peak < most * 2**20  # with what httpx inflates of 64 KiB at a time it is 44, 109 and 44
 
 
 def test_only_gzip_is_asked_for():
