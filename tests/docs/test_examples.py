@@ -16,7 +16,7 @@ import pytest
 import puna
 from puna.cli import VERBS
 
-from .pages import DOCS, PAGES, ROOT, code, named, prose, text_of
+from .pages import DOCS, PAGES, ROOT, blocks, code, named, prose, text_of
 from .parsers import parsers
 from .reading import Endpoint, Visitor, executable
 
@@ -116,6 +116,22 @@ def test_a_command_that_is_not_run_is_one(words):
     parser = argparse.ArgumentParser(exit_on_error=False)
     importlib.import_module(f"puna.cli.{verb}").add(parser)
     parser.parse_args(rest)
+
+
+def commands_of_workflows():
+    """What a YAML block has a CI system run of puna's; a pattern of files is several files."""
+    for page in PAGES:
+        for block in blocks(text_of(page), "yaml"):
+            for command in re.findall(r"\bpuna [^;|&\n]+", "\n".join(re.findall(r"run: ([^#\n]*)", block))):
+                words = [each for word in shlex.split(command) for each in ([word] if "*" not in word else ["a", "b"])]
+                yield pytest.param(words, id=f"{named(page)}: {' '.join(words)[:60]}")
+
+
+@pytest.mark.parametrize("words", list(commands_of_workflows()))
+def test_a_command_of_a_workflow_is_one(words):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    importlib.import_module(f"puna.cli.{words[1]}").add(parser)
+    parser.parse_args(words[2:])
 
 
 def commands_in_sentences():

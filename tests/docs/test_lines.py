@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import tomllib
 
 import pytest
 
@@ -254,6 +255,24 @@ def test_every_public_name_is_on_a_page_of_the_api():
     pages = "\n".join(text_of(f"docs/api/{name}.md") for name in PUBLIC if (DOCS / "api" / f"{name}.md").exists())
     for name in set(puna.__all__) - {"__version__"}:
         assert re.search(rf"auto(class|function):: (puna\.)?([a-z_.]+\.)?{name}\b", pages), name
+
+
+@pytest.mark.parametrize("client", sorted(file.name for file in (ROOT / "tests" / "clients").glob("with_*")))
+def test_a_client_that_is_tried_has_its_row(client):
+    rows = table(text_of("docs/howto/from-other-tools.md"), "client", "shown by")
+    assert client in {name for row in rows for name in code(row["shown by"])}
+
+
+def test_every_client_that_is_named_is_tried():
+    rows = table(text_of("docs/howto/from-other-tools.md"), "client", "shown by")
+    for name in (name for row in rows for name in code(row["shown by"])):
+        assert (ROOT / "tests" / "clients" / name).is_file(), name
+
+
+def test_every_extra_has_its_row():
+    rows = table(text_of("docs/start.md"), "extra", "for")
+    project = tomllib.loads(text_of("pyproject.toml"))["project"]
+    assert {name for row in rows for name in code(row["extra"])} == set(project["optional-dependencies"])
 
 
 BENCHMARKS = text_of("docs/benchmarks.md")

@@ -1,7 +1,12 @@
 """The how-to pages that need no server but puna's: a reader who does what they say gets what they show."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from .pages import Reader, alike, blocks, left_out
@@ -32,6 +37,22 @@ def test_a_reader_gets_what_the_page_shows(name, tmp_path, monkeypatch):
 def test_what_is_not_run_says_why(name):
     for block in left_out((FOLDER / f"{name}.md").read_text(encoding="utf-8")):
         assert len((block.reason or "").split()) > 3, block.text
+
+
+@pytest.mark.model
+def test_an_answer_and_the_one_that_is_shown_keep_to_the_schema_of_the_page(tmp_path, model_home):
+    page = (FOLDER / "structured-answers.md").read_text(encoding="utf-8")
+    (program,) = [block.text for block in blocks(page) if block.file == "animal.py"]
+    (shown,) = [block.text for block in blocks(page) if block.language == "json"]
+    (tmp_path / "animal.py").write_text(program, encoding="utf-8")
+    words = [sys.executable, "-m", "puna.cli", "exec", "--port", "0", "--context", "1024", "--", sys.executable, "animal.py"]  # fmt: skip
+    environment = {**os.environ, "PUNA_HOME": str(model_home)}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names: dict[str, dict[str, object]] = {}
+    exec(program[program.index("schema = {") : program.index("answer = ")], names)  # noqa: S102  # the page's own schema
+    for text in (done.stdout.splitlines()[-1], shown):
+        jsonschema.validate(json.loads(text), names["schema"])
 
 
 def test_a_page_is_read_as_its_blocks():
