@@ -68,6 +68,15 @@ def test_words_of_the_question_do_not_count():
         ("[2]", [(2,)]),
         ("It hums \u30101\u3011 and spits \uff3b\uff12\uff3d.", [(1, 2)]),
         ("It hums [0] [99999].", [(0,)]),
+        ("It hums [1\uff0c2] and spits [2\u30013].", [(1, 2, 3)]),
+        ("It hums [1 and 2].", [(1, 2)]),
+        ("It hums [3-1].", [(1, 2, 3)]),  # what spans nothing is a range written backwards
+        ("\u8349\u3092\u98df\u3079\u308b[1]\u3002\u6c34\u3092\u98f2\u3080[2]\u3002", [(1,), (2,)]),
+        (
+            "\u0935\u0939 \u0916\u093e\u0924\u093e \u0939\u0948 [1]\u0964 \u0935\u0939 \u092a\u0940\u0924\u093e \u0939\u0948 [2]\u0964",
+            [(1,), (2,)],
+        ),
+        ("\u0644\u0645\u0627\u0630\u0627 [1]\u061f \u0646\u0639\u0645 [2].", [(1,), (2,)]),
         ("It weighs [1-9999] kilos.", [(1, 9999)]),
         ("Write a[i] or [x], see [note 1].", [()]),
     ],
@@ -104,6 +113,16 @@ def test_a_piece_s_own_bracketed_numbers_are_no_support():
     quoting = Piece("Alpacas hum.[2] They are shorn in spring.[3]")
     (claim,) = support("Alpacas hum.[2]", (quoting,))
     assert (claim.unknown, claim.verdict, claim.best and claim.best.number) == ((2,), Verdict.ELSEWHERE, 1)
+
+
+def test_a_script_without_spaces_is_judged_by_pairs_of_its_signs():
+    thai = Piece("\u0e41\u0e21\u0e27\u0e01\u0e34\u0e19\u0e1b\u0e25\u0e32")  # a cat eats fish
+    assert [
+        claim.verdict for claim in support("\u0e41\u0e21\u0e27\u0e01\u0e34\u0e19\u0e1b\u0e25\u0e32[1]", [thai])
+    ] == [Verdict.SUPPORTED]
+    assert [claim.verdict for claim in support("\u0e27\u0e32\u0e01\u0e41\u0e19\u0e21\u0e25\u0e1b[1]", [thai])] == [
+        Verdict.UNSUPPORTED
+    ]
 
 
 texts = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("ab. [1]2\n,-")), max_size=60)

@@ -18,6 +18,11 @@ from puna.context.words import content_words
             "\u0939\u093f\u0928\u094d\u0926\u0940 \u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd",
             ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd"],
         ),
+        (
+            "\u0e1e\u0e39\u0e14\u0e44\u0e17\u0e22 x",
+            ["\u0e1e\u0e39\u0e14", "\u0e14\u0e44", "\u0e44\u0e17", "\u0e17\u0e22", "x"],
+        ),
+        ("\u0e01 \u0e02", ["\u0e01", "\u0e02"]),
         ("", []),
     ],
 )

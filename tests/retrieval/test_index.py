@@ -209,7 +209,7 @@ def test_a_damaged_index_is_made_anew_with_a_word(docs, kept, name, how):
 def test_an_index_of_another_version_is_made_anew(docs, kept, monkeypatch, reads):
     Documents.open(docs, folder=kept)
     reads.clear()
-    monkeypatch.setattr(shelf, "MADE_BY", "puna 2")
+    monkeypatch.setattr(shelf, "MADE_BY", "another")
     assert Documents.open(docs, folder=kept).search("ichu")
     assert len(reads) == 3
 

@@ -24,6 +24,17 @@ from puna.retrieval.words import asked, words
         ("the model\u2019s window", "model"),
         ("two queries", "query"),
         ("boxes of matches", "match box"),
+        ("Re\u0301sume\u0301s are read", "resume"),  # as file systems of macOS write it
+        ("Donau\u00addampf", "Donaudampf"),
+        ("\uff21\uff22\uff23\uff11", "abc1"),
+        ("C++ is older", "c++"),
+        ("C# is younger", "C#"),
+        ("\u5317\u6975\u306b\u72ac\u304c\u3044\u308b", "\u72ac"),  # a Chinese sign between Japanese ones
+        ("\u7eff\u8336\u5f88\u597d", "\u8336"),
+        ("\u1105\u1161\u1106\u1161", "\ub77c\ub9c8"),  # Korean, composed and not
+        ("\u304b\u3099\u3089\u3059", "\u304c\u3089\u3059"),
+        ("\u0e09\u0e31\u0e19\u0e1e\u0e39\u0e14\u0e20\u0e32\u0e29\u0e32\u0e44\u0e17\u0e22", "\u0e20\u0e32\u0e29\u0e32"),
+        ("\u0627\u0644\u0644\u064e\u0651\u0627\u0645\u064e\u0627", "\u0627\u0644\u0644\u0627\u0645\u0627"),
         ("\u6771\u4eac\u90fd\u306b\u4f4f\u3080", "\u6771\u4eac"),
         ("\u1f48\u03b4\u03c5\u03c3\u03c3\u03b5\u03cd\u03c2", "\u03bf\u03b4\u03c5\u03c3\u03c3\u03b5\u03c5\u03c3"),
     ],
@@ -33,7 +44,18 @@ def test_a_text_is_found_by_what_a_person_would_type(written, looked_for):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("glass", "glas"), ("status", "statu"), ("URLs", "ur ls"), ("need", "ne"), ("is", "i")]
+    ("one", "other"),
+    [
+        ("glass", "glas"),
+        ("status", "statu"),
+        ("URLs", "ur ls"),
+        ("need", "ne"),
+        ("is", "i"),
+        ("C++", "C#"),
+        ("C++", "C"),
+        ("\u30ac\u30e9\u30b9", "\u30ab\u30e9\u30b9"),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940", "\u0939\u0928\u0926"),
+    ],
 )
 def test_words_that_only_look_alike_are_kept_apart(one, other):
     assert set(words(one)) != set(words(other))
@@ -41,6 +63,11 @@ def test_words_that_only_look_alike_are_kept_apart(one, other):
 
 def test_a_name_weighs_more_than_its_parts():
     assert words("top_p") == ["top_p", "top", "p"]
+
+
+def test_chinese_signs_that_stand_together_are_asked_for_together():
+    assert asked("\u7eff\u8336") == ["\u7eff\u8336"]
+    assert words("\u7eff\u8336") == ["\u7eff\u8336", "\u7eff", "\u8336"]
 
 
 def test_a_question_is_asked_by_its_own_words():

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from puna.context.citations import CITATION
 from puna.context.grounding import Example
 from puna.context.pieces import Piece
 from puna.errors import InputError, unknown
@@ -34,7 +35,7 @@ CONTEXT, QUESTION, ANSWER = "Context:", "Question:", "Answer:"
 _BETWEEN = "\n\n"
 _LINE_ENDS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
 _IMITATION = re.compile(
-    rf"[\[\uff3b]\s*\d+(?:\s*[,\-\u2013]\s*\d+)*\s*[\]\uff3d]|(?:(?<=[{_LINE_ENDS}])|\A)[^\S{_LINE_ENDS}]*((?:context|question|answer)\s*:)",
+    rf"{CITATION}|(?:(?<=[{_LINE_ENDS}])|\A)[^\S{_LINE_ENDS}]*((?:context|question|answer)\s*:)",
     re.IGNORECASE,
 )
 

@@ -1,7 +1,7 @@
 """Where the sentences of a text are. Knows marks that end sentences and common English abbreviations; no model and no dictionary.
 
 A sentence ends at ``.``, ``!``, ``?`` or an ellipsis before white space, unless a small letter follows, or the dot belongs to an
-abbreviation, an initial or the number of a list item; at the full stops of scripts without spaces; at a blank line; and before a list
+abbreviation, an initial or the number of a list item; at the full stops and question marks of other scripts; at a blank line; and before a list
 item. A lone line break is white space, as in Markdown. Where this errs, it rather leaves two sentences together than cuts one.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 _BREAK = r"(?:\r\n|\n|\r)"
 _END = re.compile(
     r"(?P<stop>(?<![.!?\u2026])[.!?\u2026]++[\"')\]\u2019\u201d\u00bb*_`]*+)(?=\s)"
-    r"|[\u3002\uff01\uff1f\uff61]++[\"\u300d\u300f\u201d\uff09]*"
+    r"|[\u3002\uff01\uff1f\uff61\u061f\u06d4\u0964\u0965\u104b\u1362\u17d4]++[\"\u300d\u300f\u201d\uff09]*"
     rf"|{_BREAK}[^\S\r\n]*{_BREAK}"
     rf"|{_BREAK}(?=[^\S\r\n]*(?:[-*+\u2022]|\d{{1,4}}[.)])\s)"
 )

@@ -14,10 +14,11 @@ supported has at least a place at which to look.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from puna.context.citations import CITATION, numbers
 from puna.context.pieces import Piece
 from puna.context.sentences import sentences
 from puna.context.words import Word, content_words
@@ -28,8 +29,7 @@ ENOUGH = 0.6
 _RUN = 3
 """Sentences of a piece that may support one of the answer together."""
 
-_CITATION = re.compile(r"[\[\uff3b\u3010]\s*(\d{1,4}(?:\s*[,;\-\u2013]\s*\d{1,4})*)\s*[\]\uff3d\u3011]")
-_NUMBERS = re.compile(r"(\d+)(?:\s*[\-\u2013]\s*(\d+))?")
+_CITATION = re.compile(CITATION)
 _BARE = frozenset({"no", "not"})
 """Negations that stand for a whole answer are no words by which to tell."""
 _ABSTAINS = re.compile(r"\W*i (?:do not|don['\u2019]?t) know\b", re.IGNORECASE)
@@ -94,7 +94,7 @@ def support(answer: str, pieces: Sequence[Piece], question: str = "") -> tuple[C
     cites: list[list[int]] = [[] for _ in places]
     for citation in found:
         owner = _owner(places, citation, leads=leads)
-        cites[owner] += (number for number in _numbers(citation[1]) if number not in cites[owner])
+        cites[owner] += (number for number in numbers(citation.group()) if number not in cites[owner])
     asked = {word.text for word in content_words(question)}
     read = [_Read.of(piece) for piece in pieces]
     claims = []
@@ -176,10 +176,3 @@ def _owner(places: Sequence[tuple[int, int]], citation: re.Match[str], *, leads:
     if leads:
         return next((n for n, (_, end) in enumerate(places) if end > citation.start()), len(places) - 1)
     return max((n for n, (start, _) in enumerate(places) if start < citation.start()), default=0)
-
-
-def _numbers(cited: str) -> Iterator[int]:
-    """The numbers of one citation, ranges written out."""
-    for found in _NUMBERS.finditer(cited):
-        first, last = int(found[1]), int(found[2] or found[1])
-        yield from range(first, last + 1) if last - first < 100 else (first, last)

@@ -1,7 +1,7 @@
 """The words of a text that carry its content, in a form in which they can be compared. Knows English endings and function words.
 
-A word is a run of letters with marks inside it, a number with its separators, or one character of a script without spaces. Words are
-compared in lower case and compatibility form (NFKC), English ones without the plural's s (the S stemmer: Harman 1991, "How
+A word is a run of letters with marks inside it, a number with its separators, one Chinese or Japanese sign, or two neighbouring signs of
+another script without spaces. Words are compared in lower case and compatibility form (NFKC), English ones without the plural's s (the S stemmer: Harman 1991, "How
 effective is suffixing?", JASIS 42(1)) and the possessive's; 3,500 is 3500, and three is 3. Negations are content.
 """
 
@@ -12,11 +12,15 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u0e31-\u0e3a\u0e47-\u0e4e\u200d"
-"""Accents, vowel signs and the like, which regular expressions do not take for letters; of Indic scripts, the whole blocks."""
-_LETTER = rf"(?:[^\W_{_UNSPACED}]|[{_MARKS}])"
-_WORD = re.compile(rf"\d+(?:[.,:]\d+)*|[{_UNSPACED}]|[^\W\d_{_UNSPACED}]{_LETTER}*(?:['\u2019\-]{_LETTER}+)*|\w")
+from puna.context.scripts import HAN, HIRAGANA, KATAKANA, MARKS, SYLLABIC
+
+_ALONE = f"{HAN}{HIRAGANA}{KATAKANA}"
+"""Scripts of which one sign is a word."""
+_LETTER = rf"(?:[^\W_{_ALONE}{SYLLABIC}]|[{MARKS}])"
+_WORD = re.compile(
+    rf"\d+(?:[.,:]\d+)*|[{_ALONE}]|[^\W\d_{_ALONE}{SYLLABIC}]{_LETTER}*(?:['\u2019\-]{_LETTER}+)*"
+    rf"|(?P<sign>[{SYLLABIC}][{MARKS}]*)(?=(?P<next>[{SYLLABIC}][{MARKS}]*)?)|\w"
+)
 _FUNCTION = frozenset(
     """a an the this that these those and or but if then so as of in on at to for from by with about into onto over under between through
     during is are was were be been being am do does did done have has had having will would shall should can could may might must it its
@@ -46,10 +50,18 @@ class Word:
 
 def content_words(text: str, start: int = 0, end: int | None = None) -> Iterator[Word]:
     """The content words of ``text[start:end]``, in order."""
-    for found in _WORD.finditer(text, start, len(text) if end is None else end):
-        word = _compared(found.group())
+    end = len(text) if end is None else end
+    paired = -1
+    for found in _WORD.finditer(text, start, end):
+        high = found.end()
+        if found["sign"]:
+            alone = found["next"] is None
+            if alone and paired == high:
+                continue
+            high = paired = high if alone else found.end("next")
+        word = _compared(text[found.start() : high])
         if word and word not in _FUNCTION:
-            yield Word(word, found.start(), found.end())
+            yield Word(word, found.start(), high)
 
 
 def _compared(word: str) -> str:
