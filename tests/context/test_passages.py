@@ -173,7 +173,29 @@ def test_html_is_read_as_a_reader_sees_it():
         ("no tags at all", "no tags at all"),
         ("<p>a<p>b", "a\n\nb"),
         ("<h1>a</h1>", "a"),
+        # What a browser ends, though no end tag says so.
+        ("<p hidden>menu<p>The text.", "The text."),
+        ("<ul><li hidden>menu<li>The text.</ul>", "- The text."),
+        ("<ol><li hidden><ol><li>menu</ol><li>The text.</ol>", "- The text."),
+        ("<dl><dt hidden>menu<dd>The text.</dl>", "The text."),
+        ("<table><tr hidden><td>menu<tr><td hidden>menu<th>The text.</table>", "The text."),
+        ("<table><tbody hidden><tr><td>menu<tbody><tr><td>The text.</table>", "The text."),
+        ("<table><caption hidden>menu<tr><td>The text.</table>", "The text."),
+        ("<select><optgroup hidden><option>menu<optgroup><option>The text.</select>", "The text."),
+        ("<select><option hidden>menu<option>The text.</select>", "The text."),
+        ("<p><ruby>The text.<rt hidden>x<rp>", "The text."),
+        ("<head hidden><title>x</title><body><p>The text.", "The text."),
+        ("<p hidden><span>menu<div>The text.</div>", "The text."),
+        # What a browser keeps open.
+        ("<ul><li hidden>menu<ul><li>menu</ul>menu</ul>The text.", "The text."),
+        ("<div hidden>menu<div>menu</div><p>menu</div>The text.", "The text."),
+        ("<table><tr hidden><td><table><tr><td>menu</table></table>The text.", "The text."),
+        ("<p hidden><button><p>menu</button></p>The text.", "The text."),
+        ('<p style="color: red; Display:NONE">menu</p><p style="display:block">The text.', "The text."),
+        ('<p style="visibility: hidden">menu</p>The text.', "The text."),
         ("<div>" * 5000 + "deep", "deep"),
+        ("page.html", "page.html"),
+        ("<?xml version='1.0'?><feed><p>The text.</p></feed>", "The text."),
         ("", ""),
     ],
 )  # fmt: skip
@@ -212,7 +234,26 @@ def test_a_parser_that_is_missing_is_told_with_the_line_to_type(kind, package, m
 
 
 @pytest.mark.parametrize(
-    "unit", [".", "\u0301", "[", "\n", " ", "a. ", "- a\n", ">", "# [", "| a ", "```\n", "<p>", "---\n", "x"]
+    "unit",
+    [
+        ".",
+        "\u0301",
+        "[",
+        "\n",
+        " ",
+        "a. ",
+        "- a\n",
+        ">",
+        "# [",
+        "| a ",
+        "```\n",
+        "<p>",
+        "<table>",
+        "<li><div>",
+        "<p><button>",
+        "---\n",
+        "x",
+    ],
 )
 @pytest.mark.parametrize("kind", list(Kind))
 def test_no_document_takes_time_out_of_all_proportion(unit, kind):

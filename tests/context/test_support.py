@@ -116,13 +116,13 @@ def test_a_piece_s_own_bracketed_numbers_are_no_support():
 
 
 def test_a_script_without_spaces_is_judged_by_pairs_of_its_signs():
-    thai = Piece("\u0e41\u0e21\u0e27\u0e01\u0e34\u0e19\u0e1b\u0e25\u0e32")  # a cat eats fish
-    assert [
-        claim.verdict for claim in support("\u0e41\u0e21\u0e27\u0e01\u0e34\u0e19\u0e1b\u0e25\u0e32[1]", [thai])
-    ] == [Verdict.SUPPORTED]
-    assert [claim.verdict for claim in support("\u0e27\u0e32\u0e01\u0e41\u0e19\u0e21\u0e25\u0e1b[1]", [thai])] == [
-        Verdict.UNSUPPORTED
-    ]
+    thai = [Piece("\u0e41\u0e21\u0e27\u0e01\u0e34\u0e19\u0e1b\u0e25\u0e32")]  # a cat eats fish
+    answers = (
+        "\u0e41\u0e21\u0e27\u0e01\u0e34\u0e19[1]",
+        "\u0e27\u0e32\u0e01\u0e41\u0e19\u0e21\u0e25\u0e1b[1]",
+    )  # a cat eats; the same signs in disorder
+    verdicts = [claim.verdict for answer in answers for claim in support(answer, thai)]
+    assert verdicts == [Verdict.SUPPORTED, Verdict.UNSUPPORTED]
 
 
 texts = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("ab. [1]2\n,-")), max_size=60)

@@ -1,12 +1,13 @@
 """HTML as text in blocks under its headings: what a reader sees, element by element. Knows no size, no style sheet and no script.
 
-Of a page with a ``main`` element, only that is read; menus, scripts and what is marked as hidden are not text of the page. Runs of white
+Of a page with a ``main`` element, only that is read; menus, scripts and what is marked or styled as hidden are not text of the page. Runs of white
 space are one space, except in ``pre``; a table is a line for each row, its cells parted by `` | ``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from puna.context.blocks import Block
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _SILENT = ("script", "style", "template", "noscript", "svg", "title", "nav", "iframe", "object")
 """Not ``head``: pages may leave it open, and then all is in it."""
+_UNSEEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
+"""A style of its own by which an element is not seen; instructions to models are hidden so, too."""
 _INLINE = re.compile(
     r"a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|label|mark|math|output|q|rp|rt|ruby|s|samp|small|span|strike|"
     r"strong|sub|sup|time|tt|u|var|wbr"
@@ -36,16 +39,19 @@ def read(source: str) -> tuple[str, tuple[Block, ...]]:
         InputError: beautifulsoup4 is not installed.
     """
     try:
-        from bs4 import BeautifulSoup  # noqa: PLC0415
-        from bs4.element import PreformattedString, Tag  # noqa: PLC0415
+        from bs4 import Tag  # noqa: PLC0415
+        from bs4.element import PreformattedString  # noqa: PLC0415
+
+        from puna.context.nesting import Page  # noqa: PLC0415
     except ImportError as error:
         raise InputError(
             f"HTML needs beautifulsoup4 ({error}); install it with: pip install 'puna[documents]'"
         ) from error
-    page = BeautifulSoup(source, "html.parser")
+    page = Page(source)
     title = page.title.get_text(" ", strip=True) if page.title is not None and page.find("h1") is None else ""
     for tag in page.find_all(_silent):
         tag.extract()
+    laid_out = _around(page.find_all(_LAYING_OUT))
     writing = _Writing([(0, title)] if title else [])
     # Without recursion, since pages nest as deep as they like. None stands where an element ends that parts text.
     waiting: list[PageElement | None] = [page.find("main") or page.find(role="main") or page]
@@ -68,7 +74,7 @@ def read(source: str) -> tuple[str, tuple[Block, ...]]:
             writing.mark = "- " if node.name == "li" else writing.mark
             if node.name == "pre":
                 writing.add(node.get_text().strip("\r\n"), lines=True)
-            elif node.name == "table" and node.find(_LAYING_OUT) is None:
+            elif node.name == "table" and id(node) not in laid_out:
                 writing.add(_table(node), lines=True)
             else:
                 levels.append(int(node.name[1]) if _HEADING.fullmatch(node.name) else 0)
@@ -77,7 +83,20 @@ def read(source: str) -> tuple[str, tuple[Block, ...]]:
 
 
 def _silent(tag: Tag) -> bool:
-    return tag.name in _SILENT or tag.has_attr("hidden") or tag.get("aria-hidden") == "true"
+    style = str(tag.get("style") or "")
+    hidden = tag.has_attr("hidden") or tag.get("aria-hidden") == "true" or _UNSEEN.search(style) is not None
+    return hidden or tag.name in _SILENT
+
+
+def _around(tags: Iterable[Tag]) -> set[int]:
+    """The identities of the elements around these; each is gone through once, since pages nest as deep as they like."""
+    found: set[int] = set()
+    for tag in tags:
+        for outer in tag.parents:
+            if id(outer) in found:
+                break
+            found.add(id(outer))
+    return found
 
 
 def _table(table: Tag) -> str:
