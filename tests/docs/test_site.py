@@ -185,6 +185,45 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         return
 
 
+CUT = """() => ({
+    beyond: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    cut: [...document.querySelectorAll(".highlight-text pre, .cell_output .output.stream pre")]
+        .filter((block) => block.scrollWidth > block.clientWidth + 2).map((block) => block.textContent.slice(0, 60)),
+})"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium; PUNA_CHROMIUM names one")
+@pytest.mark.parametrize(("width", "whole"), [(390, False), (1280, True)])
+def test_no_page_is_wider_than_the_screen_and_outputs_are_seen_whole(site, width, whole):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        for file in sorted(site.rglob("*.html")):
+            page.goto(file.as_uri())
+            found = page.evaluate(CUT)
+            assert found["beyond"] <= 0, file
+            assert not (whole and found["cut"]), file
+        browser.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium; PUNA_CHROMIUM names one")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_a_page_and_a_notebook_show_has_contrast(site, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        page = browser.new_page(color_scheme=scheme)
+        for name in ("endpoint", "howto/test-your-client", "notebooks/3-chat", "notebooks/6-playground"):
+            page.goto((site / f"{name}.html").as_uri())
+            found = axe.run(page, options={"runOnly": ["color-contrast"]}).response["violations"]
+            assert not found, (name, [node["html"] for kind in found for node in kind["nodes"]][:5])
+        browser.close()
+
+
 def test_a_page_that_loads_something_from_elsewhere_is_noticed():
     seen = Seen()
     seen.feed('<p style="background: url(https://a/b.png)"><script src="//c/d.js"></script><a href="https://e">e</a>')
