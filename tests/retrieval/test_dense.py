@@ -53,6 +53,29 @@ def test_vectors_are_kept_and_an_index_without_them_stands_beside(tmp_path):
     assert len(list((tmp_path / "kept").iterdir())) == 2
 
 
+def test_only_what_changed_gets_new_vectors(tmp_path, monkeypatch):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for n, text in enumerate(TEXTS):
+        (docs / f"{n}.txt").write_text(text, encoding="utf-8")
+    Documents.open(docs, folder=tmp_path / "kept", dense=True)
+    (docs / "0.txt").unlink()
+    (docs / "1a.txt").write_text("The physician is tall.", encoding="utf-8")
+    model, embedded = dense._model(), []
+
+    class Watched:
+        def embed(self, texts):
+            embedded.extend(texts)
+            return model.embed(texts)
+
+    with monkeypatch.context() as watched:
+        watched.setattr(dense, "_model", Watched)
+        changed = Documents.open(docs, folder=tmp_path / "kept", dense=True)
+    assert embedded == ["1a\nThe physician is tall."]
+    question = "Which doctor needs petrol?"
+    assert changed.search(question) == Documents.open(docs, dense=True).search(question) != ()
+
+
 def test_the_programs_logging_is_left_as_it_was():
     code = "import logging; from puna.retrieval import dense; dense.vectors(['a']); r = logging.getLogger(); print(r.level, r.handlers)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,17 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from puna.context.pieces import Piece
 from puna.errors import InputError
 from puna.retrieval import folder as folders
-from puna.retrieval import index, shelf
+from puna.retrieval import index, ranking, shelf
 from puna.retrieval.index import Documents, Found
+from puna.retrieval.words import words
 
 PAGES = {
     "wool.md": "# Wool\n\nThe fleece of an alpaca has no grease.\n\n## Colours\n\nThere are twenty-two of them.\n",
@@ -121,6 +123,43 @@ def test_only_a_file_that_changed_is_read_anew(docs, kept, aged, reads):
     assert documents.search("maize")[0].piece.label == f"{docs / 'food.txt'}:1"
     assert documents.search("wild")[0].piece.label == f"{docs / 'new.md'}:1"
     assert documents.search("colours")[0].piece.label == f"{docs / 'wool.md'}:7"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from("abcd"), st.lists(st.sampled_from(["wool", "two hay", "?", "# fog\n\nhay"])), max_size=4
+        ),
+        max_size=4,
+    )
+)
+def test_an_index_that_was_changed_finds_what_a_new_one_finds(aged, states):
+    with tempfile.TemporaryDirectory() as place:
+        docs, kept = Path(place) / "docs", Path(place) / "kept"
+        docs.mkdir()
+        for state in states:
+            for path in docs.iterdir():
+                path.unlink()
+            for name, parts in state.items():
+                write(docs / f"{name}.md", "\n\n".join(parts))
+            changed, new = Documents.open(docs, folder=kept), Documents.open(docs)
+            for question in ("wool", "hay", "fog two", "a", "?"):
+                assert changed.search(question) == new.search(question)
+
+
+def test_only_words_of_what_changed_are_looked_for(docs, kept, aged, monkeypatch):
+    Documents.open(docs, folder=kept)
+    write(docs / "new.md", "Vicunas are wild.\n")
+    seen: list[str] = []
+
+    def looking(text):
+        seen.append(text)
+        return words(text)
+
+    monkeypatch.setattr(ranking, "words", looking)
+    Documents.open(docs, folder=kept)
+    assert seen == ["new\nVicunas are wild."]
 
 
 def test_a_file_that_was_only_touched_is_not_indexed_again(docs, kept, aged, reads):

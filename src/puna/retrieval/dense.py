@@ -22,18 +22,22 @@ FLOOR = 0.3
 """The cosine up to which two texts have nothing to do with each other."""
 
 
-def vectors(texts: Sequence[str]) -> Vectors:
-    """Unit vectors of texts, shape (len(texts), 256); of a text without a word, zeros.
+def vectors(texts: Sequence[str | int], old: Vectors | None = None) -> Vectors:
+    """Unit vectors of texts, shape (len(texts), 256); of a text without a word, zeros. A number instead of a text: its row in ``old``.
 
     Raises:
         InputError: wordllama is not installed.
     """
     model = _model()
-    if not texts:
-        return np.zeros((0, _WIDTH), np.float16)
-    found = np.nan_to_num(np.asarray(model.embed(list(texts)), np.float32))
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    unit: Vectors = (found / np.where(lengths > 0, lengths, 1)).astype(np.float16)
+    unit = np.zeros((len(texts), _WIDTH), np.float16)
+    if old is not None:
+        known = {at: row for at, row in enumerate(texts) if isinstance(row, int)}
+        unit[list(known)] = old[list(known.values())]
+    new = {at: text for at, text in enumerate(texts) if isinstance(text, str)}
+    if new:
+        found = np.nan_to_num(np.asarray(model.embed(list(new.values())), np.float32))
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
+        unit[list(new)] = found / np.where(lengths > 0, lengths, 1)
     return unit
 
 

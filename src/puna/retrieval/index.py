@@ -1,7 +1,7 @@
 """Documents that can be searched: passages of files and folders, ranked by BM25 and, where wished, by meaning too. Knows no model.
 
-An index is made once and kept; when it is opened again, only files that have changed are read. Whether one has, its size and times tell;
-where they differ, its bytes do.
+An index is made once and kept; when it is opened again, only files that have changed are read, and only their words are looked for.
+Whether one has changed, its size and times tell; where they differ, its bytes do.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -21,7 +22,6 @@ from puna.context.pieces import Piece
 from puna.errors import InputError
 from puna.retrieval import dense as by_meaning
 from puna.retrieval import shelf
-from puna.retrieval.dense import Vectors
 from puna.retrieval.folder import File, Skipped, Stamp, look, named, read, text_of
 from puna.retrieval.ranking import Ranking, best, fused
 from puna.retrieval.shelf import Contents, Known, Passages
@@ -107,8 +107,9 @@ class Documents:
         if wrong := next((piece for piece in given if not isinstance(piece, Piece)), None):
             raise InputError(f"documents must be texts or pieces, not {type(wrong).__name__}")
         files = tuple(Known(piece.source, "text", _NO_STAMP, "", 1) for piece in given)
-        made = _ranked(files, Passages.of([shelf.line_of(piece) for piece in given]), [p.source for p in given], dense)
-        return cls(made, [piece.source for piece in given], ())
+        sources = [piece.source for piece in given]
+        lines = Passages.of([shelf.line_of(piece) for piece in given])
+        return cls(_ranked(files, lines, sources, dense=dense, old=None, kept={}), sources, ())
 
     @classmethod
     def _made(cls, contents: Contents, files: Sequence[File], skipped: tuple[Skipped, ...]) -> Documents:
@@ -195,17 +196,23 @@ class _Reading:
         began = time.monotonic()
         entries: list[Known] = []
         lines: list[bytes] = []
-        same = self._old is not None
+        kept: dict[int, int] = {}
+        old = self._old
+        same = old is not None
         for file in self._files:
             known, made = self._entry(file)
             if known is not None:
                 same = same and made is None
                 entries.append(known)
-                lines += self._kept(known) if made is None else made
-        old = self._old
+                if made is None and old is not None:
+                    at = self._known[known.path][1]
+                    kept |= zip(count(len(lines)), range(at, at + known.count), strict=False)
+                    made = [old.passages.line(n) for n in range(at, at + known.count)]
+                lines += made or []
         if old is not None and same and [e.path for e in entries] == [known.path for known in old.files]:
             return replace(old, files=tuple(entries))
-        contents = _ranked(tuple(entries), Passages.of(lines), [file.shown for file in self._shown(entries)], dense)
+        shown = [file.shown for file in self._shown(entries)]
+        contents = _ranked(tuple(entries), Passages.of(lines), shown, dense=dense, old=old, kept=kept)
         took = time.monotonic() - began
         self._tell(f"{_number(len(lines), 'passage')} of {_number(len(entries), 'file')} indexed in {took:.1f} s")
         return contents
@@ -237,21 +244,31 @@ class _Reading:
         made = [] if isinstance(text, Skipped) else [shelf.line_of(piece) for piece in passages(text, kind=file.kind)]
         return Known(file.path, file.kind, stamp, digest, len(made), why, young), made
 
-    def _kept(self, known: Known) -> list[bytes]:
-        """The passages of a file that is as it was."""
-        if self._old is None:
-            return []
-        at = self._known[known.path][1]
-        return [self._old.passages.line(n) for n in range(at, at + known.count)]
 
+def _ranked(
+    files: tuple[Known, ...],
+    passages: Passages,
+    sources: Sequence[str],
+    *,
+    dense: bool,
+    old: Contents | None,
+    kept: Mapping[int, int],
+) -> Contents:
+    """The passages with their rankings. sources: of each file, as a person finds it.
 
-def _ranked(files: tuple[Known, ...], kept: Passages, sources: Sequence[str], dense: bool) -> Contents:
-    """The passages with their rankings. sources: of each file, as a person finds it."""
+    kept: of passages that the old index has, the numbers that they have there: their words are not looked for again.
+    """
     names = [PurePath(source).stem for source in sources]
     named_by = [name for name, known in zip(names, files, strict=True) for _ in range(known.count)]
-    texts = ["\n".join((name, *piece.heading, piece.text)) for name, piece in zip(named_by, kept.pieces(), strict=True)]
-    vectors: Vectors | None = by_meaning.vectors(texts) if dense else None
-    return Contents(files, kept, Ranking.of(texts), vectors)
+    texts = [kept[n] if n in kept else _searched(name, passages.piece(n)) for n, name in enumerate(named_by)]
+    before = None if old is None else old.vectors
+    vectors = by_meaning.vectors(texts, before) if dense else None
+    return Contents(files, passages, Ranking.of(texts, None if old is None else old.ranking), vectors)
+
+
+def _searched(name: str, piece: Piece) -> str:
+    """What a passage is found by: the name of its file, its headings, its text."""
+    return "\n".join((name, *piece.heading, piece.text))
 
 
 def _number(n: int, what: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +25,62 @@ RRF_K = 60
 """What softens the first ranks in reciprocal rank fusion; the value of its authors."""
 
 
-class Ranking:
-    """The BM25 scores of passages. bm25: None where no passage has a word."""
+Numbers = np.ndarray[tuple[int], np.dtype[np.int32]]
 
-    def __init__(self, bm25: Any) -> None:
+
+class Ranking:
+    """The BM25 scores of passages. bm25: None where no passage has a word.
+
+    rows: the words of each passage, one passage after another, as their numbers in the vocabulary. ends: where each begins, shape
+    (passages + 1,).
+    """
+
+    def __init__(self, bm25: Any, rows: Numbers, ends: np.ndarray[Any, Any]) -> None:
         self._bm25 = bm25
+        self._rows = rows
+        self._ends = ends
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Ranking:
-        """Built of passages, in their order."""
-        numbers: dict[str, int] = {}
-        rows = [array("i", [numbers.setdefault(word, len(numbers)) for word in words(text)]) for text in texts]
-        if not numbers:
-            return cls(None)
-        bm25 = bm25s.BM25()
-        bm25.index((rows, numbers), create_empty_token=False, show_progress=False)
-        return cls(bm25)
+    def of(cls, passages: Iterable[str | int], old: Ranking | None = None) -> Ranking:
+        """Built of passages, in their order: each its text, or its number in an old ranking, which knows its words already."""
+        numbers: dict[str, int] = {} if old is None or old._bm25 is None else dict(old._bm25.vocab_dict)  # noqa: SLF001
+
+        def row(passage: str | int) -> array[int]:
+            if isinstance(passage, int):
+                return array("i") if old is None else old._row(passage)  # noqa: SLF001
+            return array("i", [numbers.setdefault(word, len(numbers)) for word in words(passage)])
+
+        found = [row(passage) for passage in passages]
+        ends = np.fromiter(accumulate(map(len, found), initial=0), np.int64, len(found) + 1)
+        rows = np.frombuffer(b"".join(found), np.int32)
+        if not len(rows):
+            return cls(None, rows, ends)
+        used = np.ones(len(numbers), bool)
+        used[rows] = True  # words that stood in passages of the old ranking alone go
+        rows = (np.cumsum(used, dtype=np.int32) - 1)[rows]
+        vocabulary = {word: n for n, word in enumerate(word for word, number in numbers.items() if used[number])}
+        made = cls(bm25s.BM25(), rows, ends)
+        corpus = [made._row(n) for n in range(len(found))]
+        made._bm25.index((corpus, vocabulary), create_empty_token=False, show_progress=False)
+        return made
+
+    def _row(self, n: int) -> array[int]:
+        """The words of the n-th passage, in the kind of sequence that bm25s counts fastest."""
+        return array("i", self._rows[self._ends[n] : self._ends[n + 1]].tobytes())
 
     @classmethod
     def load(cls, folder: Path) -> Ranking:
         """The one that was saved there."""
-        return cls(bm25s.BM25.load(folder, show_progress=False) if (folder / _PARAMETERS).exists() else None)
+        bm25 = bm25s.BM25.load(folder, show_progress=False) if (folder / _PARAMETERS).exists() else None
+        return cls(bm25, np.load(folder / _ROWS), np.load(folder / _ENDS))
 
     def save(self, folder: Path) -> None:
         """Into a folder of its own, which is made."""
         folder.mkdir(parents=True)
         if self._bm25 is not None:
             self._bm25.save(folder, show_progress=False)
+        np.save(folder / _ROWS, self._rows)
+        np.save(folder / _ENDS, self._ends)
 
     def scores(self, question: str) -> np.ndarray[tuple[int], np.dtype[np.float32]] | None:
         """The score of each passage, 0 or more; None where none shares a word with the question."""
@@ -63,7 +93,7 @@ class Ranking:
         return found
 
 
-_PARAMETERS = "params.index.json"
+_PARAMETERS, _ROWS, _ENDS = "params.index.json", "rows.npy", "ends.npy"
 
 
 def best(scores: np.ndarray[Any, Any], n: int, above: float = 0.0) -> list[int]:

@@ -100,10 +100,6 @@ class Passages:
         """The n-th passage; its source is left empty, for that depends on where it is looked for from."""
         return _piece(self.line(n))
 
-    def pieces(self) -> Iterator[Piece]:
-        """All of them, one after another."""
-        return map(self.piece, range(len(self)))
-
 
 def line_of(piece: Piece) -> bytes:
     """A passage as it is kept, without its source."""
