@@ -162,6 +162,14 @@ def test_only_words_of_what_changed_are_looked_for(docs, kept, aged, monkeypatch
     assert seen == ["new\nVicunas are wild."]
 
 
+def test_nothing_of_a_removed_file_stays_in_the_index(docs, kept, aged):
+    write(docs / "secret.md", "The password is Xyzzy.\n")
+    Documents.open(docs, folder=kept)
+    (docs / "secret.md").unlink()
+    Documents.open(docs, folder=kept)
+    assert [path for path in kept.rglob("*") if path.is_file() and b"xyzzy" in path.read_bytes().lower()] == []
+
+
 def test_a_file_that_was_only_touched_is_not_indexed_again(docs, kept, aged, reads):
     Documents.open(docs, folder=kept)
     (place,) = kept.iterdir()

@@ -55,7 +55,7 @@ class Ranking:
         rows = np.frombuffer(b"".join(found), np.int32)
         if not len(rows):
             return cls(None, rows, ends)
-        used = np.ones(len(numbers), bool)
+        used = np.zeros(len(numbers), bool)
         used[rows] = True  # words that stood in passages of the old ranking alone go
         rows = (np.cumsum(used, dtype=np.int32) - 1)[rows]
         vocabulary = {word: n for n, word in enumerate(word for word, number in numbers.items() if used[number])}
