@@ -212,8 +212,8 @@ def main() -> None:
         "rows", type=Path, nargs="?", default=ROWS, help="the answers; those that are missing are asked and added"
     )
     parser.add_argument("--model", default=MODEL)
-    parser.add_argument("--passages", type=int, default=2)
-    parser.add_argument("--max-tokens", type=int, default=48)
+    parser.add_argument("--passages", type=int, default=4)
+    parser.add_argument("--max-tokens", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--judge", action="store_true", help="ask nothing")
     parser.add_argument("--write", type=Path, nargs="?", const=FITTED, metavar="FITTED.json")

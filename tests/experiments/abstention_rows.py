@@ -48,7 +48,7 @@ _ASKED = {
     "documents": "documents",
     "questions": "questions",
     "nothing_found": "questions for which no passage was found",
-    "found": "of those with an answer: its document is among the two passages",
+    "found": "of those with an answer: its document is among the four passages",
     "right_of_answerable": "of those with an answer: answered rightly",
     "f1_of_answerable": "of those with an answer: mean F1",
     "right_of_answers": "of all that were answered: right",

@@ -65,6 +65,4 @@ def test_what_it_says_of_single_answers():
     fit = [row for row in rows if int(row["document"][1:]) % 2]
     assert sum(row["right"] for row in rows) == counted(r"of the (\d+)\s+judged right")
     assert sum(row["right"] for row in fit) == counted(r"few right answers \((\d+)\)")
-    silent = [row["answerable"] for row in fit if abstains(row["answer"])]
-    assert sorted(silent) == [False, True]  # "on the fit half twice, once of them where the passage has the answer"
-    assert not any(abstains(row["answer"]) for row in rows if row not in fit)
+    assert not any(abstains(row["answer"]) for row in rows)  # "it never says that it does not know, on either half"
