@@ -74,6 +74,7 @@ AS_FILES = {page: ROOT / name for name, page in SHOWN.items() if page != "index"
 """Pages whose text is that of a file beside the folder."""
 
 _LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
+_NOT_RUN = re.compile(r"^<!-- not run: (.+) -->$", re.MULTILINE)
 
 
 def relinked(text: str, page: str, place: str) -> str:
@@ -108,7 +109,9 @@ def _read(app: Sphinx, page: str, source: list[str]) -> None:
     elif page.startswith("notebooks/"):
         place = f"{page}.ipynb"
     if not page.startswith("api/"):
-        source[0] = relinked(source[0], page, place)
+        source[0] = _NOT_RUN.sub(
+            r"*Not run as it stands: \1.*\n", relinked(source[0], page, place)
+        )  # a comment is not seen
 
 
 def _tell(*told: Any) -> None:

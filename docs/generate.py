@@ -38,7 +38,8 @@ LINT_INTRO = f"""{MADE}
 # What lint finds
 
 `puna prompt lint FILE` reads a prompt as the dialog that was meant, and names every slip in it; `--fix` writes the prompt as
-its family has it. From Python: `puna.lint(text)`. Codes are stable.
+its family has it; [an example](howto/llama2-to-newer.md#1-see-what-was-meant). From Python: `puna.lint(text)`. Codes are stable: they stand in the
+table that is printed, in `--json` and in `puna.lint(text).parsed.findings`; a [receipt](endpoint.md#a-receipt) has their sentences.
 
 | severity | meaning | exit status |
 |---|---|---|

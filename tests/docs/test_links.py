@@ -1,6 +1,7 @@
 """Links lead somewhere: to a file that is there and a heading that is in it; no page, picture or notebook is without one that leads to it."""
 
 import json
+import re
 
 import pytest
 
@@ -35,6 +36,14 @@ def test_a_link_of_a_notebook_leads_somewhere(notebook):
 @pytest.mark.parametrize("page", [page for page in PAGES if page.is_relative_to(DOCS)], ids=named)
 def test_a_table_has_as_many_cells_in_each_row(page):
     tables(text_of(page))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=named)
+def test_a_file_that_a_page_names_is_there(page):
+    """Of the repository, by its path from the top; the command line of a test or a benchmark names one, too."""
+    for path in re.findall(r"(?<![\w/.-])((?:tests|benchmarks|container|src/puna|puna/\w+)/[\w/.-]*\w)", text_of(page)):
+        if not path.startswith("puna/") or path.endswith(".py"):
+            assert (ROOT / path).exists() or (ROOT / "src" / path).exists(), path
 
 
 def test_every_picture_is_shown_somewhere():

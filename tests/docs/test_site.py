@@ -131,6 +131,11 @@ def test_the_changelog_and_the_house_are_pages_of_it(site):
         assert part in (site / f"{name}.html").read_text(encoding="utf-8")
 
 
+def test_a_reader_sees_what_is_not_run_and_why(site):
+    shown = (site / "howto" / "llama2-to-newer.html").read_text(encoding="utf-8")
+    assert "<em>Not run as it stands: it fetches two models of several GB.</em>" in shown
+
+
 def test_a_docstring_is_shown_with_its_parameters_and_errors(site):
     shown = re.sub(r"<[^>]+>", "", (site / "api" / "values.html").read_text(encoding="utf-8"))
     for part in ("repetition_penalty", "0.01, 10", "SamplingError", "class Sampling", "classmethod of(given"):

@@ -40,6 +40,16 @@ def test_what_is_not_run_says_why(name):
 
 
 @pytest.mark.model
+def test_what_stays_of_a_long_chat_is_what_is_shown(tmp_path, model_home):
+    found = list(blocks((FOLDER / "long-chats.md").read_text(encoding="utf-8")))
+    (dialog,) = [block.text for block in found if block.file == "chat.json"]
+    (command,) = [block.text for block in found if block.text.startswith("puna prompt fit")]
+    (tmp_path / "chat.json").write_text(dialog, encoding="utf-8")
+    reader = Reader(tmp_path, PUNA_HOME=str(model_home), PUNA_ENGINE="llamacpp")
+    reader.follow(f"```sh\n{command}```\nIt prints:\n```text\n{found[-1].text}```\n")
+
+
+@pytest.mark.model
 def test_an_answer_and_the_one_that_is_shown_keep_to_the_schema_of_the_page(tmp_path, model_home):
     page = (FOLDER / "structured-answers.md").read_text(encoding="utf-8")
     (program,) = [block.text for block in blocks(page) if block.file == "animal.py"]
