@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 import tomllib
 
@@ -302,3 +303,11 @@ def test_make_bench_runs_every_benchmark_but_those_that_have_a_verb_or_want_a_fi
 def test_a_section_of_figures_is_that_of_a_script(heading):
     assert (ROOT / heading).is_file()
     assert heading.startswith("benchmarks/")
+
+
+def test_questions_on_these_pages_name_sections_that_are_there():
+    for line in text_of("benchmarks/pages.jsonl").splitlines():
+        for section in json.loads(line)["sections"]:
+            page, heading = section.split("#", 1)
+            found = re.findall(r"^#+ (.*)$", text_of(f"docs/{page}").replace("`", ""), re.MULTILINE)
+            assert heading in {"*", *found}, section

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -390,3 +391,14 @@ def test_what_is_found_is_among_the_best_of_all(texts, question, n):
     assert documents.search(question, n) == every[:n]
     assert all(found.piece.text in texts for found in every)
     assert len({found.piece.text for found in every}) == len(every)
+
+
+def test_the_section_about_it_is_found_before_one_that_only_mentions_it():
+    mention = Piece("Receipts are kept in memory, a thousand of them; asking for an older receipt gives a 404 in every dialect.", heading=("Limits", "The page"))
+    section = Piece(
+        "It tells what happened to a request: the parameters that held, the tokens that were read and written, the seed.",
+        heading=("The endpoint", "A receipt"),
+    )
+    assert Documents.of([mention, section]).search("What is a receipt?", 1)[0].piece == section
+    others = replace(section, heading=("A receipt", "The endpoint"))
+    assert Documents.of([mention, others]).search("What is a receipt?", 1)[0].piece == mention
