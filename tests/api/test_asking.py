@@ -265,7 +265,12 @@ def test_without_a_chat_the_model_stays_loaded_as_with_run():
     [
         ({"question": " "}, "must have a text"),
         ({"question": 3}, "question must be text"),
-        ({"passages": 0}, "whole number from 1"),
+        ({"passages": 0}, "passages must be a whole number from 1 to 1000, not 0"),
+        ({"passages": 1001}, "1 to 1000, not 1001"),
+        ({"passages": True}, "1 to 1000, not True"),
+        ({"documents": None}, "must be paths of files and folders, or pieces, not NoneType"),
+        ({"documents": ""}, "the path is empty"),
+        ({"documents": ["docs", ""]}, "the path is empty"),
         ({"order": "best"}, "order"),
         ({"temperature": 9}, "temperature"),
         ({"documents": [3]}, "must be paths"),

@@ -112,7 +112,12 @@ def test_a_file_that_is_gone_by_now_is_told(tmp_path):
         ("caf\u00e9".encode(), "caf\u00e9"),
         (b"", ""),
         ("caf\u00e9".encode("latin-1"), "not UTF-8"),
-        ("text".encode("utf-16"), "binary, not text"),
+        ("caf\u00e9".encode("utf-16"), "caf\u00e9"),
+        (b"\xfe\xff" + "caf\u00e9".encode("utf-16-be"), "caf\u00e9"),
+        ("caf\u00e9".encode("utf-32"), "caf\u00e9"),
+        (b"\xff\xfea", "not the UTF-16 that it begins as"),
+        ("text".encode("utf-16-le"), "binary, not text"),
+        (b"<meta charset=latin1>caf\xe9", "not UTF-8"),  # in a text, that declares nothing
         (b"\x7fELF\0\0", "binary, not text"),
     ],
 )
@@ -121,6 +126,28 @@ def test_what_bytes_say(tmp_path, data, said):
     (file,), _ = look(named([tmp_path]))
     text = text_of(file, data)
     assert (text.why if isinstance(text, Skipped) else text) == said
+
+
+@pytest.mark.parametrize(
+    ("head", "encoding", "said"),
+    [
+        ('<meta charset="iso-8859-1">', "cp1252", True),  # as browsers take it
+        ("<META http-equiv=Content-Type content='text/html; charset=Windows-1251'>", "cp1251", True),
+        ("<?xml version='1.0' encoding='Shift_JIS'?>", "shift_jis", True),
+        ("<meta charset=utf-8>", "cp1252", False),
+        ("<meta charset=punycode>", "cp1252", True),
+        ("<meta charset=zip>", "cp1252", False),
+        ("<meta charset=no-such-thing>", "cp1252", False),
+        (" " * 1024 + "<meta charset=cp1252>", "cp1252", False),
+    ],
+)
+def test_a_page_is_read_in_the_encoding_that_it_declares(tmp_path, head, encoding, said):
+    words = {"cp1252": "na\u00efve \u2019", "cp1251": "\u043b\u0430\u043c\u0430", "shift_jis": "\u7f8a"}[encoding]
+    (tmp_path / "a.html").write_bytes(f"{head}{words}".encode(encoding))
+    (file,), _ = look(named([tmp_path]))
+    found = read(file)
+    assert not isinstance(found, Skipped)
+    assert text_of(file, found[0]) == (f"{head}{words}" if said else Skipped(file.shown, "not UTF-8"))
 
 
 def test_a_file_that_is_too_large_is_told_before_it_is_read(tmp_path):
@@ -139,7 +166,7 @@ def test_a_name_that_is_no_utf8_is_told_in_escapes(tmp_path):
 
 @pytest.mark.parametrize(
     ("paths", "part"),
-    [([], "none was named"), (["no/such"], "no/such: No such file"), (["a\0b"], "null")],
+    [([], "none was named"), (["no/such"], "no/such: No such file"), (["a\0b"], "null"), ([""], "the path is empty")],
 )
 def test_what_is_not_there_is_refused_with_its_name(paths, part):
     with pytest.raises(InputError, match=part):

@@ -26,6 +26,9 @@ from puna.turn import Ask
 PASSAGES = 4
 """Passages that are shown at most, where nothing else is said."""
 
+MOST_PASSAGES = 1000
+"""Passages that can be asked for; packing counts a prompt for each, and no window that there is has room for more."""
+
 DEFAULTS: Mapping[str, object] = {"temperature": 0.0}
 """Sampling where nothing else is said: the same question has the same answer."""
 
@@ -142,6 +145,17 @@ class Answer(Reply):
             **({} if self.prepared is None else self.prepared.budget()),
             "receipt": None if self.receipt is None else self.receipt.as_json(),
         }
+
+
+def checked_passages(given: object) -> int:
+    """The number of passages to show at most.
+
+    Raises:
+        InputError: it is none, or out of range.
+    """
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MOST_PASSAGES:
+        raise InputError(f"passages must be a whole number from 1 to {MOST_PASSAGES}, not {given!r:.80}")
+    return given
 
 
 async def prepare(spine: Spine, question: Question, found: Sequence[Found], given: Mapping[str, object]) -> Prepared:

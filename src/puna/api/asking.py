@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from threading import RLock
 
 from puna import config
-from puna.api.answers import DEFAULTS, PASSAGES, Answer, Prepared, prepare, scored
+from puna.api.answers import DEFAULTS, PASSAGES, Answer, Prepared, checked_passages, prepare, scored
 from puna.api.chat import Chat, behind
 from puna.api.given import check_text, named
 from puna.api.recording import Events, Recording
@@ -37,10 +37,11 @@ class AsyncAsking(AsyncStream):
 
     documents: a file or folder or several, which are indexed under PUNA_HOME where that was not done yet; pieces
     (``puna.context.pieces.Piece``); or ``Documents``. chat: whose model is asked, with its sampling parameters; its messages play no
-    part. Without it, settings go by name as for ``AsyncChat``, and the engine is closed after the answer. passages: shown at most.
-    dense: rank by meaning too (documents that are ``Documents`` say that themselves). instruction, examples, order, inline: as for
-    ``puna.context.questions.Question``. score: estimate how likely the answer is right, which takes a moment more. tell: gets a line about what takes time. Sampling parameters go by name; where neither they
-    nor the conversation's say otherwise, the temperature is 0.
+    part. Without it, settings go by name as for ``AsyncChat``, and the engine is closed after the answer. passages: shown at most, 1
+    to 1000. dense: rank by meaning too (documents that are ``Documents`` say that themselves). instruction, examples, order, inline: as
+    for ``puna.context.questions.Question``. score: estimate how likely the answer is right, which takes a moment more. tell: gets a
+    line about what takes time. Sampling parameters go by name; where neither they nor the conversation's say otherwise, the
+    temperature is 0.
 
     Raises:
         InputError: what is given is of the wrong type or out of range. What goes wrong later, the readers get.
@@ -65,8 +66,6 @@ class AsyncAsking(AsyncStream):
         check_text("question", question)
         shown = tuple(one if isinstance(one, Example) else Example(*one) for one in examples)
         asked = Question(question, (), instruction, shown, order, inline)
-        if not isinstance(passages, int) or isinstance(passages, bool) or passages < 1:
-            raise InputError(f"passages must be a whole number from 1, not {passages!r:.80}")
         given = named({name: value for name, value in arguments.items() if name in SAMPLING})
         settings = {name: value for name, value in arguments.items() if name not in SAMPLING}
         if chat is not None and settings:
@@ -75,7 +74,13 @@ class AsyncAsking(AsyncStream):
         given = {**DEFAULTS, **talk.sampling, **given}
         Sampling.of(given)
         self._work = _Work(
-            asked, _opener(documents, dense, tell), passages, talk, given, score=score, owned=chat is None
+            asked,
+            _opener(documents, dense, tell),
+            checked_passages(passages),
+            talk,
+            given,
+            score=score,
+            owned=chat is None,
         )
         super().__init__(Recording(RLock(), self._work.begin, lambda _: None))
 
@@ -227,6 +232,8 @@ def _opener(documents: Given, dense: bool, tell: Callable[[str], None]) -> Calla
     """
     if isinstance(documents, Documents):
         return lambda: documents
+    if not isinstance(documents, str | PurePath | Iterable):
+        raise InputError(f"documents must be paths of files and folders, or pieces, not {type(documents).__name__}")
     given = [documents] if isinstance(documents, str | PurePath) else list(documents)
     if given and all(isinstance(one, Piece) for one in given):
         return lambda: Documents.of(given, dense=dense)  # type: ignore[arg-type]  # they are pieces

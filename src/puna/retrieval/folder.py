@@ -7,7 +7,9 @@ where nobody pointed at, and no circle of links has an end to wait for.
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -68,8 +70,13 @@ def named(paths: Iterable[Path | str]) -> tuple[Path, ...]:
     """The paths as they were given, each once.
 
     Raises:
-        InputError: none was given, or one that is not there.
+        InputError: none was given, an empty one, or one that is not there.
     """
+    paths = tuple(paths)
+    if "" in paths:  # which a shell makes of a variable that is not set, and which would be the current folder
+        raise InputError(
+            "documents must be files or folders, but the path is empty; name one, or . for the current folder"
+        )
     given = tuple(dict.fromkeys(Path(path) for path in paths))
     if not given:
         raise InputError("documents must be at least one file or folder, but none was named")
@@ -112,12 +119,22 @@ def read(file: File) -> tuple[bytes, Stamp] | Skipped:
 
 def text_of(file: File, data: bytes) -> str | Skipped:
     """What the bytes of a file say, or why that cannot be told."""
-    if b"\0" in data:
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and b"\0" in data:
         return Skipped(file.shown, "binary, not text")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return Skipped(file.shown, "not UTF-8")
+    declared = _DECLARED.search(data[:_DECLARED_WITHIN]) if file.kind == "html" else None
+    for name in (encoding, *([] if declared is None else [_as_browsers(declared[1])])):
+        try:
+            return data.decode(name)
+        except (UnicodeError, LookupError):
+            continue
+    return Skipped(file.shown, "not UTF-8" if encoding == "utf-8" else f"not the {encoding.upper()} that it begins as")
+
+
+def _as_browsers(name: bytes) -> str:
+    """The encoding that browsers take for one that a page declares."""
+    found = name.decode("ascii").lower()
+    return "cp1252" if found in _LATIN or found in _NO_PAGES else found
 
 
 def readable(name: str) -> str:
@@ -125,6 +142,34 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""What a file begins with that says its encoding; that of UTF-32 before that of UTF-16, which it begins with."""
+_DECLARED = re.compile(
+    rb"(?:<meta\b[^>]*?\bcharset|<\?xml\b[^>]*?\bencoding)\s*=\s*[\"']?\s*([A-Za-z0-9][\w.:-]*)", re.IGNORECASE
+)
+_DECLARED_WITHIN = 1024
+"""Bytes in which a page must say its encoding: https://html.spec.whatwg.org/multipage/semantics.html#charset, seen 2026-11."""
+_LATIN = frozenset({"ascii", "iso-8859-1", "iso8859-1", "latin-1", "latin1", "us-ascii", "windows-1252"})
+"""Names of what Windows wrote: https://encoding.spec.whatwg.org/#names-and-labels, seen 2026-11."""
+_NO_PAGES = frozenset(
+    {
+        "idna",
+        "punycode",
+        "raw_unicode_escape",
+        "raw-unicode-escape",
+        "unicode_escape",
+        "unicode-escape",
+        "utf-7",
+        "utf7",
+    }
+)
+"""What Python can decode besides, and no browser does; it can take time out of all proportion."""
 _TOO_LARGE = f"larger than {MAX_FILE // 1024 // 1024} MiB"
 
 

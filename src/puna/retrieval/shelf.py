@@ -30,7 +30,7 @@ from puna.retrieval.dense import Vectors
 from puna.retrieval.folder import Stamp
 from puna.retrieval.ranking import Ranking
 
-MADE_BY = f"puna 2, bm25s {bm25s.__version__}"
+MADE_BY = f"puna 3, bm25s {bm25s.__version__}"
 """What an index was made by: another one is made anew. The number changes with words, passages and files."""
 
 WAIT_SECONDS = 600
