@@ -60,6 +60,13 @@ def test_the_answer_is_followed_by_the_passages_with_their_places(ask):
     )
 
 
+def test_what_the_answer_does_not_rest_on_has_its_place_and_headings_too(ask):
+    done = ask("--max-tokens", "12", "--context", "8000", QUESTION)
+    assert done.returncode == 0, done.stderr
+    assert "[2]" not in done.stdout
+    assert "puna: also shown to the model: [2] docs/wool.md:7 Wool > Colours\n" in done.stderr
+
+
 def test_the_first_time_is_told_and_the_second_is_not(ask, docs):
     for path in docs.iterdir():
         os.utime(path, (1, 1))
@@ -166,7 +173,8 @@ def test_what_was_left_out_fits_a_line():
         (["--docs", "no/such", "x"], "no/such: No such file"),
         (["--docs", "docs", " "], "must not be empty"),
         (["x"], "--docs"),
-        (["--docs", "docs", "--passages", "0", "fleece"], "1 passage or more"),
+        (["--docs", "docs", "--passages", "0", "fleece"], "from 1 to 1000, not 0"),
+        (["--docs", "", "fleece"], "empty"),
         (["--docs", "docs", "--temperature", "9", "fleece"], "from 0 to 2, not 9"),
         (["--docs", "docs", "--endpoint", "e", "fleece"], "--url"),
         (["--docs", "docs", "--context", "64", "--max-tokens", "60", "fleece"], "room for"),

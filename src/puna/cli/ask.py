@@ -17,7 +17,6 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from puna import config
@@ -40,7 +39,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--docs",
         action="append",
-        type=Path,
         required=True,
         metavar="PATH",
         help="a folder or a file to answer from; repeatable",
@@ -80,6 +78,7 @@ def _say(line: str) -> None:
 
 def _documents(args: argparse.Namespace) -> Documents:
     try:
+        from puna.api.answers import checked_passages
         from puna.retrieval.index import Documents
     except ImportError as error:
         raise InputError(
@@ -87,6 +86,8 @@ def _documents(args: argparse.Namespace) -> Documents:
         ) from error
     from puna.cli.ask_output import skipped_line
 
+    if args.passages is not None:  # before the folders are read, which may take long
+        checked_passages(args.passages)
     told: list[str] = []
 
     def tell(line: str) -> None:

@@ -22,6 +22,9 @@ _KINDS_SAID = 4
 _DOUBTS = 3
 """Sentences about an answer that are told; with more, the rest is a number."""
 
+_LABEL = 4096
+"""Characters of a place with its headings; a path may be that long."""
+
 _INDENT = "    "
 
 _QUOTE = 300
@@ -66,7 +69,7 @@ def show(prepared: Prepared, context: int, *, as_json: bool) -> None:
         screen.write("\n")
     for one in packed.left_out:
         cost = "" if one.tokens is None else f" ({one.tokens} tokens)"
-        screen.write(harmless(f"left out: {one.piece.label}{cost}, {one.why}\n"))
+        screen.write(one_line(f"left out: {one.piece.label}{cost}, {one.why}", _LABEL) + "\n")
     if prepared.counted:
         reserve = context - packed.room
         free = packed.room - packed.tokens
@@ -97,8 +100,9 @@ def tell(answer: Answer, *, as_json: bool) -> None:
     if answer.score is not None:
         screen.write(f"\n{answer.score}\n")
     others = [source for source in answer.sources if source not in [one for one, _ in resting]]
-    if others:
-        _note("also shown to the model: " + ", ".join(f"[{one.number}] {one.label}" for one in others))
+    for source in others:
+        place = f"[{source.number}] {source.label}  {' > '.join(source.piece.heading)}"
+        _note(one_line(f"also shown to the model: {place}", _LABEL))
     _notes(answer.notes)
 
 
@@ -131,7 +135,7 @@ def _quote(source: Source, support: Support) -> tuple[str, str]:
 
 
 def _heading(screen: Screen, source: Source, place: str, more: str) -> None:
-    told = Text(harmless(f"[{source.number}] {place}"), style="bold")
+    told = Text(one_line(f"[{source.number}] {place}", _LABEL), style="bold")
     heading = " > ".join(source.piece.heading)
     for part in (heading, more):
         if part:
