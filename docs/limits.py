@@ -123,6 +123,7 @@ GROUPS: dict[str, tuple[Limit, ...]] = {
         Limit("answers at a time", "cli.sweep.MOST_JOBS", "answers", REFUSED, "as many as slots"),
     ),
     "Documents": (
+        Limit("passages that are shown (`--passages`)", "api.answers.MOST_PASSAGES", "passages", REFUSED, "chosen"),
         Limit("a file of a folder of documents", "retrieval.folder.MAX_FILE", "bytes", "skipped, and told", "more is a log or a data set"),
     ),
 }  # fmt: skip

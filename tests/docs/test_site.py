@@ -224,7 +224,11 @@ def test_what_a_page_and_a_notebook_show_has_contrast(site, scheme):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         page = browser.new_page(color_scheme=scheme)
-        for name in ("endpoint", "howto/test-your-client", "notebooks/3-chat", "notebooks/6-playground"):
+        for name in (
+            "endpoint",
+            "lint",
+            *(f"notebooks/{each}" for each in ("1-prompt-format", "3-chat", "6-playground")),
+        ):
             page.goto((site / f"{name}.html").as_uri())
             found = axe.run(page, options={"runOnly": ["color-contrast"]}).response["violations"]
             assert not found, (name, [node["html"] for kind in found for node in kind["nodes"]][:5])
