@@ -1,11 +1,7 @@
 """Documents are indexed once, kept, and read again where they have changed."""
 
 import json
-import multiprocessing
 import os
-import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,53 +13,10 @@ from hypothesis import strategies as st
 from puna.context.pieces import Piece
 from puna.errors import InputError
 from puna.retrieval import folder as folders
-from puna.retrieval import index, ranking, shelf
+from puna.retrieval import index, ranking
 from puna.retrieval.index import Documents, Found
 from puna.retrieval.words import words
-
-PAGES = {
-    "wool.md": "# Wool\n\nThe fleece of an alpaca has no grease.\n\n## Colours\n\nThere are twenty-two of them.\n",
-    "food.txt": "A llama eats ichu grass.\n\nIt drinks little.\n",
-    "walk.html": "<html><body><h1>Walking</h1><p>A caravan walks twenty kilometres a day.</p></body></html>",
-}
-
-
-@pytest.fixture
-def docs(tmp_path):
-    """A folder of documents that is old enough for its times to be believed."""
-    found = tmp_path / "docs"
-    found.mkdir()
-    for name, text in PAGES.items():
-        write(found / name, text)
-    return found
-
-
-@pytest.fixture
-def kept(tmp_path):
-    return tmp_path / "home" / "documents"
-
-
-def write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-@pytest.fixture
-def aged(monkeypatch):
-    """Times of files are believed at once, as those of files that were written long ago."""
-    monkeypatch.setattr(index, "YOUNG", -1)
-
-
-@pytest.fixture
-def reads(monkeypatch):
-    """The names of the files that are read."""
-    names: list[str] = []
-
-    def reading(file):
-        names.append(Path(file.path).name)
-        return folders.read(file)
-
-    monkeypatch.setattr(index, "read", reading)
-    return names
+from tests.retrieval.written import PAGES, write
 
 
 def texts(found):
@@ -225,118 +178,11 @@ def test_an_index_is_of_what_was_named_from_wherever_it_is_named(docs, kept, age
     assert len(list(kept.iterdir())) == 2
 
 
-def damaged(place: Path, name: str, how: str) -> None:
-    (path,) = place.rglob(name)
-    data = path.read_bytes()
-    match how:
-        case "gone":
-            path.unlink()
-        case "short":
-            path.write_bytes(data[: len(data) // 2])
-        case "one bit":
-            path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
-
-
-@pytest.mark.parametrize("how", ["gone", "short", "one bit"])
-@pytest.mark.parametrize(
-    "name", ["passages.jsonl", "places.npy", "data.csc.index.npy", "vocab.index.json", "index.json"]
-)
-def test_a_damaged_index_is_made_anew_with_a_word(docs, kept, name, how):
-    Documents.open(docs, folder=kept)
-    (place,) = kept.iterdir()
-    damaged(place, name, how)
+def test_reading_that_takes_long_tells_how_far_it_is(docs, kept, monkeypatch):
+    monkeypatch.setattr(index, "TELL_SECONDS", 0)
     told: list[str] = []
-    assert Documents.open(docs, folder=kept, tell=told.append).search("ichu")
-    if (name, how) != ("index.json", "gone"):
-        assert "it is made anew" in told[0]
-    told.clear()
-    assert Documents.open(docs, folder=kept, tell=told.append).search("ichu")
-    assert told == []
-
-
-def test_an_index_of_another_version_is_made_anew(docs, kept, monkeypatch, reads):
-    Documents.open(docs, folder=kept)
-    reads.clear()
-    monkeypatch.setattr(shelf, "MADE_BY", "another")
-    assert Documents.open(docs, folder=kept).search("ichu")
-    assert len(reads) == 3
-
-
-def test_what_a_crash_has_left_goes_with_the_next_index(docs, kept):
-    Documents.open(docs, folder=kept)
-    (place,) = kept.iterdir()
-    (place / "0123456789abcdef").mkdir()
-    (place / "0123456789abcdef" / "passages.jsonl").write_bytes(b"half")
-    (place / "0123456789abcdef.unfinished").write_bytes(b"half")
-    write(docs / "new.md", "Vicunas are wild.\n")
-    Documents.open(docs, folder=kept)
-    assert len([path for path in place.iterdir() if path.is_dir()]) == 1
-    assert not list(place.glob("*.unfinished"))
-
-
-def test_a_crash_while_it_is_written_leaves_the_old_index(docs, kept, aged, monkeypatch):
-    Documents.open(docs, folder=kept)
-    write(docs / "new.md", "Vicunas are wild.\n")
-    with monkeypatch.context() as full:
-        full.setattr(shelf, "_write_index", lambda *_: exec("raise OSError(28, 'No space left on device')"))  # noqa: S102
-        with pytest.raises(shelf.IndexStoreError, match="No space left on device; free or mend it"):
-            Documents.open(docs, folder=kept)
-    (place,) = kept.iterdir()
-    assert len([path for path in place.iterdir() if path.is_dir()]) == 1
-    assert Documents.open(docs, folder=kept).search("wild")
-
-
-def test_documents_stay_searchable_when_their_index_is_replaced_or_removed(docs, kept):
-    documents = Documents.open(docs, folder=kept)
-    write(docs / "food.txt", "Nothing is left.\n")
-    Documents.open(docs, folder=kept)
-    assert texts(documents.search("ichu"))[0].startswith("A llama eats ichu grass.")
-    shutil.rmtree(kept)
-    assert documents.search("ichu")
-
-
-def _open(docs: str, kept: str, start) -> None:
-    start.wait()
-    for _ in range(5):
-        assert Documents.open(docs, folder=Path(kept)).search("ichu")
-
-
-def test_several_processes_may_open_the_same_documents_at_once(docs, kept):
-    context = multiprocessing.get_context("spawn")
-    start = context.Barrier(3)
-    others = [context.Process(target=_open, args=(str(docs), str(kept), start)) for _ in range(3)]
-    for other in others:
-        other.start()
-    for other in others:
-        other.join(60)
-    assert [other.exitcode for other in others] == [0, 0, 0]
-
-
-def test_a_process_that_waits_for_another_says_so(docs, kept):
-    code = (
-        "import sys; from pathlib import Path; from puna.retrieval import shelf\n"
-        "with shelf.alone(Path(sys.argv[1]), print):\n    print('in', flush=True); sys.stdin.readline()"
-    )
-    Documents.open(docs, folder=kept)
-    (place,) = kept.iterdir()
-    other = subprocess.Popen([sys.executable, "-c", code, place], stdin=-1, stdout=-1, text=True)
-    assert other.stdin is not None
-    assert other.stdout is not None
-    assert other.stdout.readline() == "in\n"
-    told: list[str] = []
-
-    def tell(line):
-        told.append(line)
-        other.communicate("\n")
-
-    assert Documents.open(docs, folder=kept, tell=tell)
-    assert told == ["another process is indexing the same documents; waiting for it"]
-
-
-def test_a_home_that_cannot_be_written_is_told(docs, tmp_path):
-    (tmp_path / "file").write_text("x", encoding="utf-8")
-    with pytest.raises(shelf.IndexStoreError, match="PUNA_HOME"):
-        Documents.open(docs, folder=tmp_path / "file" / "documents")
+    Documents.open(docs, folder=kept, tell=told.append)
+    assert told[1:4] == ["0 of 3 files looked at", "1 of 3 files looked at", "2 of 3 files looked at"]
 
 
 def test_nothing_is_kept_where_no_folder_is_named(docs, tmp_path):
@@ -394,7 +240,10 @@ def test_what_is_found_is_among_the_best_of_all(texts, question, n):
 
 
 def test_the_section_about_it_is_found_before_one_that_only_mentions_it():
-    mention = Piece("Receipts are kept in memory, a thousand of them; asking for an older receipt gives a 404 in every dialect.", heading=("Limits", "The page"))
+    mention = Piece(
+        "Receipts are kept in memory, a thousand of them; asking for an older receipt gives a 404 in every dialect.",
+        heading=("Limits", "The page"),
+    )
     section = Piece(
         "It tells what happened to a request: the parameters that held, the tokens that were read and written, the seed.",
         heading=("The endpoint", "A receipt"),

@@ -36,6 +36,9 @@ https://doi.org/10.1145/1031171.1031181). ``benchmarks/retrieval.py`` measures i
 YOUNG = 2_000_000_000
 """Nanoseconds: the coarsest times that file systems keep (FAT's)."""
 
+TELL_SECONDS = 10
+"""How often it is told how many files have been looked at, where that takes longer."""
+
 Tell = Callable[[str], None]
 
 
@@ -198,28 +201,40 @@ class _Reading:
             what = "new or changed" if self._old else "for the first time"
             self._tell(f"reading {_number(changed, 'file')} {what}")
         began = time.monotonic()
-        entries: list[Known] = []
-        lines: list[bytes] = []
-        kept: dict[int, int] = {}
+        entries, lines, kept = self._read()
         old = self._old
-        same = old is not None
-        for file in self._files:
-            known, made = self._entry(file)
-            if known is not None:
-                same = same and made is None
-                entries.append(known)
-                if made is None and old is not None:
-                    at = self._known[known.path][1]
-                    kept |= zip(count(len(lines)), range(at, at + known.count), strict=False)
-                    made = [old.passages.line(n) for n in range(at, at + known.count)]
-                lines += made or []
-        if old is not None and same and [e.path for e in entries] == [known.path for known in old.files]:
+        if (
+            old is not None
+            and len(kept) == len(lines) == len(old.passages)
+            and [entry.path for entry in entries] == [known.path for known in old.files]
+        ):
             return replace(old, files=tuple(entries))
         shown = [file.shown for file in self._shown(entries)]
         contents = _ranked(tuple(entries), Passages.of(lines), shown, dense=dense, old=old, kept=kept)
         took = time.monotonic() - began
         self._tell(f"{_number(len(lines), 'passage')} of {_number(len(entries), 'file')} indexed in {took:.1f} s")
         return contents
+
+    def _read(self) -> tuple[list[Known], list[bytes], dict[int, int]]:
+        """The files that can be read, their passages as they are kept and, of those that the old index has, their numbers there."""
+        entries: list[Known] = []
+        lines: list[bytes] = []
+        kept: dict[int, int] = {}
+        told = time.monotonic()
+        for n, file in enumerate(self._files):
+            if time.monotonic() - told >= TELL_SECONDS:
+                told = time.monotonic()
+                self._tell(f"{n:,} of {_number(len(self._files), 'file')} looked at")
+            known, made = self._entry(file)
+            if known is None:
+                continue
+            entries.append(known)
+            if made is None and self._old is not None:
+                at = self._known[known.path][1]
+                kept |= zip(count(len(lines)), range(at, at + known.count), strict=False)
+                made = [self._old.passages.line(number) for number in range(at, at + known.count)]
+            lines += made or []
+        return entries, lines, kept
 
     def _shown(self, entries: Iterable[Known]) -> list[File]:
         files = {file.path: file for file in self._files}

@@ -252,7 +252,8 @@ def _disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        why = error.strerror or f"it takes no more ({error})"  # so numpy tells what it could not write whole
         raise IndexStoreError(
-            f"the index of documents is kept in {folder}, which fails: {error.strerror or error}; free or mend it, or name another "
+            f"the index of documents is kept in {folder}, which fails: {why}; free or mend it, or name another "
             "place by PUNA_HOME"
         ) from error
