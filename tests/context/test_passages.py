@@ -182,6 +182,7 @@ def test_html_is_read_as_a_reader_sees_it():
         ("<table><tbody hidden><tr><td>menu<tbody><tr><td>The text.</table>", "The text."),
         ("<table><caption hidden>menu<tr><td>The text.</table>", "The text."),
         ("<select><optgroup hidden><option>menu<optgroup><option>The text.</select>", "The text."),
+        ("<h2 hidden>menu<h2>The text.", "The text."),
         ("<select><option hidden>menu<option>The text.</select>", "The text."),
         ("<p><ruby>The text.<rt hidden>x<rp>", "The text."),
         ("<head hidden><title>x</title><body><p>The text.", "The text."),

@@ -1,7 +1,7 @@
 """Pages whose elements end where browsers end them, though many have no end tag. Knows beautifulsoup4; no text and no heading.
 
 Of the HTML standard, those rules are kept that make elements neighbours rather than one the other's inside: a paragraph ends where a block
-begins, an item, a term, a row, a cell or an option where the next one does. An element also ends with the one that it stands in, as
+begins, a heading, an item, a term, a row, a cell or an option where the next one does. An element also ends with the one that it stands in, as
 beautifulsoup4 has it. https://html.spec.whatwg.org/multipage/syntax.html#optional-tags, seen 2026-11.
 """
 
@@ -22,12 +22,14 @@ _BLOCKS = frozenset(
 )
 _SCOPE = frozenset({"applet", "button", "caption", "html", "marquee", "object", "svg", "table", "td", "template", "th"})
 _HOLDING = (_BLOCKS | _SCOPE) - {"address", "div", "p"}
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _TABLE = frozenset({"table", "template"})
 _SECTIONS = frozenset({"tbody", "tfoot", "thead"})
 _CAPTION = frozenset({"caption", "colgroup"})
 
 _ENDS: tuple[tuple[frozenset[str], frozenset[str], frozenset[str]], ...] = (
     (_BLOCKS, frozenset({"p"}), _SCOPE),
+    (_HEADINGS, _HEADINGS, (_BLOCKS | _SCOPE) - _HEADINGS),
     (frozenset({"li"}), frozenset({"li"}), _HOLDING - {"li"}),
     (frozenset({"dd", "dt"}), frozenset({"dd", "dt"}), _HOLDING - {"dd", "dt"}),
     (frozenset({"td", "th"}), _CAPTION | {"td", "th"}, _TABLE | {"tr"}),
