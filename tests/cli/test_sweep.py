@@ -16,6 +16,7 @@ import pytest
 
 from puna.cli.sweep_progress import told
 from puna.cli.targets import add_targets, targets_of
+from puna.errors import InputError
 from puna.experiments.store import Store
 from puna.experiments.sweep import Progress
 
@@ -98,6 +99,18 @@ def test_an_address_tells_what_a_server_speaks(url, api):
     add_targets(args)
     (target,) = targets_of(args.parse_args(["--url", url]), ())
     assert (target.url, target.api) == (url, api)
+
+
+def test_options_say_format_window_and_dialect_of_an_endpoint_whose_container_takes_text():
+    args = argparse.ArgumentParser()
+    add_targets(args)
+    given = ("--url", "sagemaker:mine", "--format", "llama2", "--context", "4096", "--dialect", "lmi")
+    (target,) = targets_of(args.parse_args(given), ())
+    assert (target.endpoint, target.format, target.context, target.dialect) == ("mine", "llama2", 4096, "lmi")
+    with pytest.raises(InputError, match="--threads is for a local model"):
+        targets_of(args.parse_args([*given, "--threads", "2"]), ())
+    with pytest.raises(InputError, match="--dialect is about a server"):
+        targets_of(args.parse_args(["--dialect", "lmi"]), ())
 
 
 @pytest.mark.parametrize("api", ["openai", "sagemaker"])

@@ -10,6 +10,7 @@ import pytest
 from puna.errors import InputError
 from puna.experiments.experiment import Experiment
 from puna.experiments.plan import Check, Continuation, Record, Target
+from puna.experiments.records import identity
 from puna.generation import MAX_SEED, Sampling
 from puna.messages import Dialog, Message, Role
 
@@ -370,3 +371,15 @@ def test_a_score_that_is_a_measure_may_have_its_name_and_its_opposite_has_anothe
 def test_what_is_asked_twice_is_no_further_unit(more, sentence):
     with pytest.raises(InputError, match=sentence):
         Experiment(name="x", **more).plan()
+
+
+def test_the_environments_server_identifies_the_experiment_by_what_it_was(monkeypatch):
+    monkeypatch.setenv("PUNA_URL", "sagemaker:one")
+    monkeypatch.setenv("PUNA_FORMAT", "llama2")
+    one = Experiment(prompts="Hi", targets=[{"name": "there", "url": "PUNA_URL"}])
+    assert one.definition["targets"] == [
+        {"name": "there", "url": "sagemaker:one", "api": "sagemaker", "endpoint": "one", "format": "llama2"}
+    ]
+    monkeypatch.setenv("PUNA_URL", "sagemaker:two")
+    two = Experiment(prompts="Hi", targets=[{"name": "there", "url": "PUNA_URL"}])
+    assert identity(one.plan()) != identity(two.plan())

@@ -67,7 +67,8 @@ def everything():
     text = Cell(1, "there", "p", "c", "s", "raw", "v", "<s>[INST]", raw=True)
     return Plan(
         name="all of it", definition={"name": "all of it", "cases": [{"x": 1}], "ratio": 0.25}, cells=(cell, text), seeds=(4, 9, 2),
-        targets=(Target("here", settings={"model": "m", "context": 512}), Target("there", "openai", url="http://h/v1", model="x")),
+        targets=(Target("here", settings={"model": "m", "context": 512}), Target("there", "openai", url="http://h/v1", model="x"),
+                 Target("aws", "sagemaker", url="sagemaker:e", endpoint="e", format="llama2", context=512, dialect="lmi")),
         record=Record(5, 1000), checks=(Check("json", "json_schema", {"type": "object"}),), seconds=12.5, retries=0,
     )  # fmt: skip
 
@@ -75,6 +76,12 @@ def everything():
 @pytest.mark.parametrize("plan", [everything(), made.plan_of()], ids=["everything", "made"])
 def test_a_plan_comes_back_through_json(plan):
     assert plan_of(json.loads(json.dumps(plan_as_json(plan)))) == plan
+
+
+def test_what_is_not_said_of_a_target_is_not_kept_so_that_older_punas_read_it():
+    there, aws = plan_as_json(everything())["targets"][1:]
+    assert set(there) == {"name", "api", "settings", "url", "endpoint", "model"}
+    assert set(aws) == {"name", "api", "settings", "url", "endpoint", "format", "context", "dialect"}
 
 
 def test_the_same_experiment_is_known_whatever_the_order_of_its_keys():

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 
@@ -287,6 +288,26 @@ def test_a_remote_target(store, api):
     assert {row.outcome.sampling.seed for row in rows} == {7}  # what the stand-in says was in effect
     assert {row.outcome.receipt_id for row in rows}
     assert asked.count("<s>[INST] Hi [/INST]") == 2
+
+
+def test_an_endpoint_of_aws_whose_container_takes_text_only(store, monkeypatch):
+    live = Live(dialect="lmi")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", live.url)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
+    there = Target("there", "sagemaker", url="sagemaker:llama-2-7b", format="llama2", context=64, dialect="lmi")
+    cells = (cell(0, "Hi", target="there"), cell(1, "Hi", target="there", form="chatml"))
+    try:
+        done = carried_out(store, plan(*cells, targets=(there,)))
+        silent = carried_out(store, plan(cells[0], targets=(replace(there, format=None),), retries=0))
+        asked = [ask.prompt for ask in live.speaker.asked]
+    finally:
+        live.close()
+    assert [row.output for row in store.rows(done.run)] == ["Ein Lama frißt."] * 4
+    assert Counter(asked) == {"<s>[INST] Hi [/INST]": 2, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n": 2}
+    refused = store.rows(silent.run)
+    assert [row.outcome.failure for row in refused] == [Failure.REFUSED] * 2
+    assert "must be written in the model's own format" in refused[0].outcome.reason
 
 
 def test_a_server_that_is_not_there(store):

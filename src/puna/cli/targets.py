@@ -12,10 +12,14 @@ from puna.cli.options import ENGINE, add_settings
 from puna.engines.address import AWS, DEFAULT_ENDPOINT, checked
 from puna.errors import InputError
 from puna.experiments.plan import Target
+from puna.wire.dialects import AUTO, DIALECTS
+
+_THERE = ("format", "context")
+"""Settings that are told of a server, too."""
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
-    """``--url``, ``--api``, ``--endpoint``, and the settings of model and engine."""
+    """``--url``, ``--api``, ``--endpoint``, ``--dialect``, and the settings of model and engine."""
     parser.add_argument("--url", help="ask the server at this address, or sagemaker:NAME, and not what the file says")
     parser.add_argument(
         "--api",
@@ -23,6 +27,11 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
         help="what it speaks (default openai where the address ends in /v1, else sagemaker)",
     )
     parser.add_argument("--endpoint", help="the endpoint's name there (default llama-2-7b)")
+    parser.add_argument(
+        "--dialect",
+        metavar="|".join((AUTO, *DIALECTS)),
+        help="the dialect of a SageMaker endpoint's container (default auto: found out)",
+    )
     add_settings(parser, ENGINE)
 
 
@@ -37,7 +46,7 @@ def targets_of(args: argparse.Namespace, named: Sequence[Target]) -> tuple[Targe
     given = _given(args)
     if args.url is not None:
         return (_remote(args, given),)
-    for name in ("api", "endpoint"):
+    for name in ("api", "endpoint", "dialect"):
         if getattr(args, name) is not None:
             raise InputError(f"--{name} is about a server, whose address --url must name; give both, or neither")
     if "model" in given or "engine" in given:
@@ -51,8 +60,9 @@ def _remote(args: argparse.Namespace, given: dict[str, object]) -> Target:
     api: Literal["openai", "sagemaker"] = args.api or (
         "openai" if args.url.rstrip("/").endswith("/v1") else "sagemaker"
     )
-    checked(config.Address(args.url, api), {})
+    checked(config.Address(args.url, api, dialect=args.dialect or AUTO), {})
     model = given.pop("model", None) if api == "openai" else None
+    there = {name: given.pop(name) for name in _THERE if name in given}
     if given:
         name = next(iter(given)).replace("_", "-")
         raise InputError(f"--{name} is for a local model, but --url names a server; leave out one of them")
@@ -60,7 +70,15 @@ def _remote(args: argparse.Namespace, given: dict[str, object]) -> Target:
         raise InputError("--endpoint names a SageMaker endpoint, but --api openai has models; give --model")
     named = args.url.removeprefix(AWS) if args.url.startswith(AWS) else ""
     endpoint = args.endpoint or named or DEFAULT_ENDPOINT
-    return Target(args.url, api, url=args.url, endpoint=endpoint, model=None if model is None else str(model))
+    return Target(
+        args.url,
+        api,
+        url=args.url,
+        endpoint=endpoint,
+        model=None if model is None else str(model),
+        dialect=args.dialect,
+        **there,  # type: ignore[arg-type]  # settings are checked
+    )
 
 
 def _given(args: argparse.Namespace) -> dict[str, object]:

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from puna.experiments.lengths import Asked, asked, lengths
-from puna.experiments.plan import Cell, Plan, Trial
+from puna.experiments.plan import Cell, Plan, Target, Trial
 from puna.experiments.rows import Row
 from puna.experiments.store import Store
 from puna.experiments.targets import Found, Opened, opened
@@ -113,7 +113,7 @@ def earlier(store: Store, found: Found, jobs: int) -> tuple[list[Speed], int]:
     speeds: list[Speed] = []
     count = 0
     for run in store.runs()[:RUNS]:
-        same = {target.name for target in run.targets if _same_server(found, target.url, target.model)}
+        same = {target.name for target in run.targets if _same_server(found.target, target)}
         rows = [row for row in store.rows(run.id) if row.ok and not row.reused and row.cell.target in same]
         rows = [row for row in rows if row.outcome.model_sha256 == found.model_sha256 and row.outcome.usage]
         if len(rows) >= LEAST_ROWS and (speed := speed_of(rows, jobs)) is not None:
@@ -122,8 +122,8 @@ def earlier(store: Store, found: Found, jobs: int) -> tuple[list[Speed], int]:
     return speeds, count
 
 
-def _same_server(found: Found, url: str | None, model: str | None) -> bool:
-    return (url, model) == (found.target.url, found.target.model)
+def _same_server(one: Target, other: Target) -> bool:
+    return (one.url, one.endpoint, one.model) == (other.url, other.endpoint, other.model)
 
 
 def speed_of(rows: Sequence[Row], jobs: int) -> Speed | None:

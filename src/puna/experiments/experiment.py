@@ -18,7 +18,7 @@ from puna.experiments.declared import Declared, has_own_system, variables_of
 from puna.experiments.file import Given, Source, read
 from puna.experiments.lines import Steps
 from puna.experiments.plan import Case, Cell, Plan, PromptTemplate, SystemPrompt, Target
-from puna.experiments.targeting import as_json
+from puna.experiments.targeting import ENVIRONMENT, as_json
 from puna.messages import Dialog, Message, Role
 
 MOST_CELLS = 100_000
@@ -97,10 +97,15 @@ class Experiment:
 
     @property
     def definition(self) -> dict[str, object]:
-        """What identifies the experiment, as JSON values: every key that is given, cases from a file as they were when it was read."""
+        """What identifies the experiment, as JSON values: every key that is given.
+
+        Cases from a file, and a target of the environment, are as they were when it was read.
+        """
         given = self._given()
         if isinstance(self.cases, str):
             given["cases"] = [dict(case.values) for case in self._declared.listed]
+        if any(isinstance(each, Mapping) and each.get("url") == ENVIRONMENT for each in self.targets or ()):
+            given["targets"] = [as_json(target) for target in self._declared.targets]
         return {**given, "name": self._declared.name}
 
     def plan(

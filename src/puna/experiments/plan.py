@@ -50,6 +50,8 @@ class Target:
     """What answers. embedded: a model here, by the settings of ``puna serve``. openai, sagemaker: the server at ``url``.
 
     endpoint: its name at a SageMaker endpoint. model: the model's name at an OpenAI-compatible server, None for its only one.
+    format: in which prompts are written for the server; None where that is its own affair. context: tokens of its window, where it does
+    not tell. dialect: of a SageMaker endpoint's container; None: found out.
     """
 
     name: str
@@ -58,6 +60,9 @@ class Target:
     url: str | None = None
     endpoint: str = "llama-2-7b"
     model: str | None = None
+    format: str | None = None
+    context: int | None = None
+    dialect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,13 +54,18 @@ def head_as_json(plan: Plan) -> dict[str, Any]:
     return {
         "name": plan.name,
         "definition": _plain(plan.definition),
-        "targets": [_plain(_fields(target)) for target in plan.targets],
+        "targets": [_target_as_json(target) for target in plan.targets],
         "seeds": list(plan.seeds),
         "record": asdict(plan.record),
         "checks": [_plain(_fields(check)) for check in plan.checks],
         "seconds": plan.seconds,
         "retries": plan.retries,
     }
+
+
+def _target_as_json(target: Target) -> dict[str, Any]:
+    """A target as JSON values; what is not said of it is left out, so that a puna without the key reads the rest."""
+    return {name: _plain(value) for name, value in _fields(target).items() if value is not None}
 
 
 def identity(plan: Plan) -> str:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from puna import config
 from puna.chat import Spine
@@ -22,6 +22,7 @@ from puna.generation import Extras
 from puna.messages import Dialog
 from puna.models.transfer import Progress, Report, sha256_of
 from puna.turn import Ask
+from puna.wire.dialects import AUTO as DIALECT
 
 ROUND = 256
 """Tokens to whose multiple a window is rounded up."""
@@ -69,6 +70,8 @@ def find(target: Target, jobs: int, progress: Report = _silent) -> Found:
     if target.api != "embedded":
         if target.url is None:
             raise InputError(f"the target {target.name!r} has the api {target.api!r} and needs a url; give one")
+        if target.format is not None:
+            _check_format(target, target.format)
         return Found(target)
     known = {option.name for option in config.OPTIONS}
     for name in target.settings:
@@ -152,7 +155,28 @@ async def opened(found: Found, formats: Iterable[str], jobs: int) -> AsyncIterat
 def _address(target: Target) -> config.Address:
     """Who runs a plan asks again by himself, and keeps what came of each try."""
     name = target.model if target.api == "openai" else target.endpoint
-    return config.Address(target.url or "", "openai" if target.api == "openai" else "sagemaker", name, retries=0)
+    api: Literal["openai", "sagemaker"] = "openai" if target.api == "openai" else "sagemaker"
+    return config.Address(
+        target.url or "",
+        api,
+        name,
+        format=target.format,
+        dialect=target.dialect or DIALECT,
+        context=target.context,
+        retries=0,
+    )
+
+
+def _check_format(target: Target, name: str) -> None:
+    """Refuse an unknown one before anything is asked.
+
+    Raises:
+        InputError: no such format, or no template in its file.
+    """
+    try:
+        config.format_of(name)
+    except InputError as error:
+        raise InputError(f"the target {target.name!r}: {error}") from None
 
 
 def checksum(path: Path, home: Path, progress: Report = _silent) -> str:
