@@ -8,7 +8,7 @@ STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: clo
 """The head of a stream that ends with its connection."""
 
 
-def whole(status, body, media="application/json"):
+def whole(status: int, body: object, media: str = "application/json") -> bytes:
     """An answer that is sent at once."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = f"HTTP/1.1 {status} X\r\nContent-Type: {media}\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"

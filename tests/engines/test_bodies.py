@@ -83,10 +83,9 @@ def test_what_cannot_be_read_is_said(data, encoding, part):
 @pytest.mark.parametrize(("api", "most"), [("auto", 35), ("openai", 85), ("sagemaker", 35)])
 def test_a_list_of_models_that_inflates_without_end_takes_no_memory(api, most):
     """most: MiB; the question of the second may be answered by 64."""
-    sent = [GZIP, bomb(b" ", 2**29)]
 
     async def scenario():
-        async with strange(sent) as url:
+        async with strange([GZIP, bomb(b" ", 2**29)]) as url:
             await config.open_address(
                 Address(url, api, name="e" if api == "sagemaker" else None, retries=0, timeouts=Timeouts(first=60))
             )

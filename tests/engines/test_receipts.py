@@ -7,7 +7,7 @@ import pytest
 
 from puna.engines.sagemaker import SageMaker
 from puna.engines.timeouts import Timeouts
-from puna.generation import End, Extras, Kind, Prompt, Sampling, Segment
+from puna.generation import Extras, Kind, Prompt, Sampling, Segment
 from tests.engines.openai_server import whole
 from tests.engines.strange import Hang, strange
 from tests.engines.test_bodies import GZIP, bomb
@@ -21,7 +21,7 @@ GOOD = {
 ANSWER: list = [whole(200, {"outputs": ["Hi"]}).replace(b"Connection", b"x-puna-receipt: /receipts/7\r\nConnection")]
 
 
-def ended(acts) -> End:
+def ended(acts):
     async def scenario():
         async with strange([whole(404, {})], ANSWER, acts) as url:
             engine = SageMaker(url, "e", dialect="workshop", timeouts=Timeouts(between=20))
