@@ -133,7 +133,7 @@ def text_of(file: File, data: bytes) -> str | Skipped:
 
 def _as_browsers(name: bytes) -> str:
     """The encoding that browsers take for one that a page declares."""
-    found = name.decode("ascii").lower()
+    found = name.decode("ascii").lower().replace("_", "-")
     return "cp1252" if found in _LATIN or found in _NO_PAGES else found
 
 
@@ -157,18 +157,7 @@ _DECLARED_WITHIN = 1024
 """Bytes in which a page must say its encoding: https://html.spec.whatwg.org/multipage/semantics.html#charset, seen 2026-11."""
 _LATIN = frozenset({"ascii", "iso-8859-1", "iso8859-1", "latin-1", "latin1", "us-ascii", "windows-1252"})
 """Names of what Windows wrote: https://encoding.spec.whatwg.org/#names-and-labels, seen 2026-11."""
-_NO_PAGES = frozenset(
-    {
-        "idna",
-        "punycode",
-        "raw_unicode_escape",
-        "raw-unicode-escape",
-        "unicode_escape",
-        "unicode-escape",
-        "utf-7",
-        "utf7",
-    }
-)
+_NO_PAGES = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7", "utf7"})
 """What Python can decode besides, and no browser does; it can take time out of all proportion."""
 _TOO_LARGE = f"larger than {MAX_FILE // 1024 // 1024} MiB"
 
