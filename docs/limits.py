@@ -120,6 +120,8 @@ GROUPS: dict[str, tuple[Limit, ...]] = {
         Limit("values of one range", "experiments.ranges.MOST_VALUES", "values", REFUSED, "chosen"),
         Limit("cases of a file", "experiments.cases.MOST_CASES", "cases", REFUSED, "chosen"),
         Limit("file of cases", "experiments.cases.MOST_BYTES", "bytes", "refused", "chosen"),
+        Limit("search of a [score](scores.md#scores) in one output", "experiments.watched.SECONDS", "seconds", "no value, and it is said", "one that ends takes microseconds"),
+        Limit("outputs that a score may take too long for", "experiments.watched.MOST_LATE", "outputs", "the others have no value, and it is said", "a report shall end"),
         Limit("answers at a time", "cli.sweep.MOST_JOBS", "answers", REFUSED, "as many as slots"),
     ),
     "Documents": (

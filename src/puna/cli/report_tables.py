@@ -84,6 +84,8 @@ def _measure(console: Console, report: Report, part: Part) -> None:
     for each in part.summaries:
         table.add_row(_text(each.label), _estimate(each.mean), _ends(each.mean), *(of(each) for of in told.values()))
     console.print(table)
+    if part.gap:
+        console.print(_text(part.gap, "red"))
     if not part.matched:
         console.print(_text(UNMATCHED, "dim"))
     if part.comparisons:

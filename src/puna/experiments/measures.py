@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from puna.experiments.abstention import abstains
-from puna.experiments.checks import KINDS, Score, check_of
+from puna.experiments.checks import KINDS, Score
 from puna.experiments.plan import Check
 from puna.experiments.rows import Row
+from puna.experiments.watched import WHY, Watched, watched
 from puna.experiments.words import grams, pieces, words
 from puna.generation import Finish, Logprob
 
@@ -26,7 +27,7 @@ class Measure:
     """A number per output. of: None where there is none: a failed trial, no log-probabilities, too short an output.
 
     unit: "" for a plain number. needs_logprobs: only of runs that record log-probabilities. share: each output has 0 or 1, so that a
-    mean is a share of outputs.
+    mean is a share of outputs. undefined: why an answer has no number, where there is one reason only.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Measure:
     of: Callable[[Row], float | None]
     needs_logprobs: bool = False
     share: bool = False
+    undefined: str = ""
 
 
 def measures_of(checks: Iterable[Check]) -> Mapping[str, Measure]:
@@ -80,9 +82,10 @@ def entropy(token: Logprob) -> float | None:
 
 
 def _declared(check: Check) -> Measure:
-    score, kind = check_of(check.kind, check.value), KINDS[check.kind]
+    score, kind = watched(check), KINDS[check.kind]
+    why = WHY if isinstance(score, Watched) else ""
     wanted = "" if check.value is True else f" ({check.value!r:.60})"
-    return Measure(check.name, "", kind.meaning + wanted, _scored(score), share=kind.share)
+    return Measure(check.name, "", kind.meaning + wanted, _scored(score), share=kind.share, undefined=why)
 
 
 def _scored(score: Score) -> Callable[[Row], float | None]:

@@ -39,6 +39,11 @@ class Part:
         return all(each.matched for each in self.summaries)
 
     @property
+    def gap(self) -> str:
+        """Why answers have no number, where some have none and the reason is known; else empty."""
+        return self.measure.undefined if any(each.undefined for each in self.summaries) else ""
+
+    @property
     def significant(self) -> tuple[Comparison, ...]:
         """The differences that are, the largest effects first."""
         found = [each for each in self.comparisons if each.significant]
@@ -235,6 +240,7 @@ def _part(part: Part) -> dict[str, Any]:
         "measure": measure.name,
         "unit": measure.unit,
         "meaning": measure.meaning,
+        "gap": part.gap,
         "levels": [
             {**asdict(each), "level": each.label, "over": str(each.over)} for each in part.summaries
         ],

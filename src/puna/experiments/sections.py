@@ -136,7 +136,8 @@ def _measure(by: str, part: Part) -> str:
         for each in part.summaries
     ]
     numbers = table(header, lines, f"{measure.name} by {by}", range(1, len(header)))
-    warning = "" if part.matched else f'<p class="dim">{shown(UNMATCHED)}</p>'
+    told = [*([part.gap] if part.gap else []), *([] if part.matched else [UNMATCHED])]
+    warning = "".join(f'<p class="dim">{shown(each)}</p>' for each in told)
     return f'<section class="measure"><h3>{shown(readable(measure.name))}</h3><p>{shown(measure.meaning)}</p>{numbers}{warning}{_comparisons(part)}</section>'
 
 

@@ -122,6 +122,11 @@ class _Evidence:
         of = (lambda _: 1.0) if measure == DIVERSITY else self.measures[measure].of
         return [of(row) if row.ok else None for row in rows]
 
+    def why(self, measure: str) -> str:
+        """Why an answer has no value of the measure."""
+        told = "" if measure == DIVERSITY else self.measures[measure].undefined
+        return f"the score has {told}" if told else "the score has no value for the output"
+
 
 def _number(value: float, *, share: bool = False) -> str:
     """Three digits that tell, or whole percents."""
@@ -184,7 +189,7 @@ def _holds(expectation: Holds, evidence: _Evidence) -> Verdict:
         result=result,
         found=_rate(held, len(known)),
         wanted=expectation.amount.of(len(rows)),
-        reason=_unknown(rows, values) if result is Result.ERROR else "",
+        reason=_unknown(rows, values, evidence.why(expectation.measure)) if result is Result.ERROR else "",
         held=held,
         of=len(known),
         interval=_interval(known),
@@ -212,12 +217,12 @@ def _rate(held: int, known: int) -> str:
     return f"{held} of {known}"
 
 
-def _unknown(rows: Sequence[Row], values: Sequence[float | None]) -> str:
-    """Why there is no verdict: the commonest reason, and on how many trials."""
+def _unknown(rows: Sequence[Row], values: Sequence[float | None], why: str) -> str:
+    """Why there is no verdict: the commonest reason, and on how many trials. why: of an answer that has no value."""
     if not rows:
         return "there are no outputs"
     reasons = Counter(
-        f"{row.outcome.failure}: {row.outcome.reason}" if not row.ok else "the score has no value for the output"
+        f"{row.outcome.failure}: {row.outcome.reason}" if not row.ok else why
         for row, value in zip(rows, values, strict=True)
         if value is None
     )
@@ -233,7 +238,7 @@ def _averages(expectation: Averages, evidence: _Evidence) -> Verdict:
     rows = evidence.of(expectation.of)
     values = evidence.values(expectation.measure, rows)
     if not rows or None in values:
-        return _nobody_knows(rows, values)
+        return _nobody_knows(rows, values, evidence.why(expectation.measure))
     summary = _summary(rows, evidence.measures.get(expectation.measure))
     interval = summary.mean if expectation.statistic is Statistic.MEAN else summary.median
     if interval is None:
@@ -255,8 +260,8 @@ def _summary(rows: Sequence[Row], measure: Measure | None) -> Summary:
     return summary
 
 
-def _nobody_knows(rows: Sequence[Row], values: Sequence[float | None]) -> Verdict:
-    return Verdict(Result.ERROR, "unknown", reason=_unknown(rows, values))
+def _nobody_knows(rows: Sequence[Row], values: Sequence[float | None], why: str) -> Verdict:
+    return Verdict(Result.ERROR, "unknown", reason=_unknown(rows, values, why))
 
 
 def _furthest(bounds: Bounds, rows: Sequence[Row], values: Sequence[float | None]) -> Row:
@@ -273,7 +278,7 @@ def _differs(expectation: Differs, evidence: _Evidence) -> Verdict:
     rows = [*evidence.of(expectation.of), *evidence.of(expectation.than)]
     values = evidence.values(expectation.measure, rows)
     if not rows or None in values:
-        return _nobody_knows(rows, values)
+        return _nobody_knows(rows, values, evidence.why(expectation.measure))
     part, measure = evidence.test.parts[expectation.of], evidence.measures.get(expectation.measure)
     (found,) = diversity_comparisons(rows, part.factor) if measure is None else comparisons(rows, measure, part.factor)
     means = _means(rows, part.factor, measure)
