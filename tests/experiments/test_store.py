@@ -190,6 +190,8 @@ def test_likelihoods_and_distributions_come_back(store):
     [
         ("2", "2 runs of .* begin with '2'; say which: .*, .*"),
         ("nope", "no run of .* begins with 'nope'; it has: .*"),
+        ("", "must be named by its id or the beginning of it, but the name is empty; it has: 2.*, 2"),
+        (" ", "the name is empty"),
     ],
 )
 def test_a_run_that_is_not_meant_clearly_is_refused(store, plan, given, sentence):

@@ -98,11 +98,17 @@ def chosen(store: Path, ids: Sequence[str], given: str | None) -> str:
         raise InputError(f"the store {store} holds no run; `puna sweep FILE --store {store}` makes one")
     if given is None:
         return ids[0]
+    if not given.strip():
+        raise InputError(
+            f"a run of {store} must be named by its id or the beginning of it, but the name is empty; it has: {_some(ids)}"
+        )
     found = [each for each in ids if each == given] or [each for each in ids if each.startswith(given)]
     if len(found) == 1:
         return found[0]
-    which = ", ".join((found or ids)[:_SHOWN])
-    more = ", ..." if len(found or ids) > _SHOWN else ""
     if found:
-        raise InputError(f"{len(found)} runs of {store} begin with {given!r}; say which: {which}{more}")
-    raise InputError(f"no run of {store} begins with {given[:80]!r}; it has: {which}{more}")
+        raise InputError(f"{len(found)} runs of {store} begin with {given!r}; say which: {_some(found)}")
+    raise InputError(f"no run of {store} begins with {given[:80]!r}; it has: {_some(ids)}")
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
