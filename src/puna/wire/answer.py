@@ -163,9 +163,7 @@ class Answer:
                 if heard.failure:
                     raise EndpointError(f"the container failed: {heard.failure[:MAX_SENTENCE]}")
                 return heard
-        raise EndpointError(
-            f"{self._expected.what}, but it is {reprlib.repr(value)}; {self._expected.mend}"
-        )
+        raise EndpointError(f"{self._expected.what}, but it is {reprlib.repr(value)}; {self._expected.mend}")
 
     def _deltas(self, heard: Heard) -> Iterator[Delta]:
         self.records += 1
