@@ -139,7 +139,6 @@ def test_stop_texts_are_shown_as_a_file_has_them(folder):
         (("none.toml",), "none.toml"),
         (("story.toml", "--jobs", "0"), "--jobs must be a whole number from 1 to 256, not 0"),
         (("story.toml", "--api", "openai"), "--api is about a server, whose address --url must name"),
-        (("story.toml", "--url", "http://127.0.0.1:9", "--context", "512"), "--context is for a local model"),
         (("story.toml", "--url", "http://127.0.0.1:9", "--api", "openai", "--endpoint", "e"), "give --model"),
         (("story.toml", "--engine", "scripted", "--store", "story.toml"), "story.toml"),
         (("story.toml", "--engine", "scripted", "--store", "no/such/folder.db"), "no/such"),
