@@ -175,3 +175,9 @@ def test_a_bad_line_is_told_with_the_experiment_that_names_the_file(tmp_path, na
     path.write_text(f'prompts = ["{{{{a}}}}"]\ncases = "{name}"\n', encoding="utf-8")
     with pytest.raises(InputError, match=rf"x.toml, line 2: cases: .*{sentence}"):
         Experiment.read(path)
+
+
+def test_a_whole_number_is_taken_as_far_as_it_can_be_written_out():
+    assert [case.values["n"] for case in cases.of_lists(Given({"n": [10**400]}))] == [str(10**400)]
+    with pytest.raises(InputError, match=r"n\[0\] must be a text or a number, not a number of 20001 bits"):
+        cases.of_lists(Given({"n": [16**5000]}))

@@ -28,9 +28,11 @@ def test_values_know_their_lines(tmp_path):
         ("a = 1\na = 2\n", "must be a TOML file, but: Cannot overwrite a value .at line 2"),
         (b"name = '\xff'\n", "sweep.toml, line 1: byte 8 is not UTF-8"),
         ("a = " + "[" * 5000 + "]" * 5000, "has values that are nested too deeply"),
+        ("a = 1\n[b]\nc = [0x" + "f" * 5000 + "]", r"sweep.toml, line 3: b.c\[0\] must be a number of at most 4096 bits"),
+        ("a = " + "9" * 5000, "has a whole number of more than 4300 digits"),
         (b"#" * (16 * 1024 * 1024 + 1), "must be a TOML file of at most 16 MiB, but it is larger"),
     ],
-    ids=["syntax", "twice", "bytes", "deep", "large"],
+    ids=["syntax", "twice", "bytes", "deep", "hexadecimal", "digits", "large"],
 )
 def test_a_bad_file_is_refused(tmp_path, data, sentence):
     with pytest.raises(InputError, match=sentence):
@@ -50,6 +52,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         ("a\0", Given.text, r"it must be text, but character 1 is NUL \(U\+0000\); remove it"),
         (" ", Given.label, "it must be a name: one line of text, not empty, not ' '"),
         ("a\nb", Given.label, "it must be a name"),
+        ("a\u202eb", Given.label, "it must be a name"),
         (1, Given.flag, "it must be true or false, not 1"),
         (True, lambda given: given.whole(0, 5), "it must be a whole number from 0 to 5, not true"),
         (6, lambda given: given.whole(0, 5), "from 0 to 5, not 6"),
@@ -75,3 +78,13 @@ def test_where_the_line_is_unknown_the_file_is_told_and_for_python_only_the_key(
     inside = Given(1, ("a", "b", "c"), Source("x.toml", lines={("a",): 3}))
     assert str(inside.must("a text")) == "x.toml, line 3: a.b.c must be a text, not 1"
     assert str(Given(1).must("a text")) == "the experiment must be a text, not 1"
+
+
+def test_a_name_may_be_written_as_its_language_and_emoji_are(tmp_path):
+    for name in ("日本 👩\u200d👧", "می\u200cخواهم"):
+        assert Given(name).label() == name
+
+
+def test_a_number_too_long_to_be_written_out_is_told_by_its_size():
+    with pytest.raises(InputError, match=r"must be a text, not a number of 20001 bits"):
+        Given(16**5000).text()

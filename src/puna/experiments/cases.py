@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from puna.errors import InputError
-from puna.experiments.file import Given, read_text, unfit
+from puna.experiments.file import MOST_BITS, Given, read_text, unfit
 from puna.experiments.plan import Case
 
 MOST_CASES = 100_000
@@ -252,9 +252,11 @@ def _as_text(value: object) -> str | None:
     """A text or number as it stands in a prompt."""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return str(value)
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= MOST_BITS else None
+    return str(value) if math.isfinite(value) else None
 
 
 def _case(values: dict[str, str]) -> Case:

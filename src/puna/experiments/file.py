@@ -13,6 +13,12 @@ from puna.experiments.lines import Steps, lines
 MOST_BYTES = 16 * 1024 * 1024
 """Of a file of an experiment."""
 
+MOST_BITS = 4096
+"""Of a whole number that is written out: Python refuses more than 4300 digits."""
+
+_JOINERS = {0x200C: None, 0x200D: None}
+"""Signs without a look of their own that Persian, Hindi and emoji are written with; names may have them."""
+
 _SHOWN = 60
 """Characters of a wrong value that an error repeats."""
 
@@ -90,7 +96,7 @@ class Given:
     def label(self) -> str:
         """A name: one line of text, not empty."""
         text = self.text()
-        if not text.strip() or not text.isprintable():
+        if not text.strip() or not text.translate(_JOINERS).isprintable():
             raise self.must("a name: one line of text, not empty")
         return text.strip()
 
@@ -132,6 +138,8 @@ def shown(value: object) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        return f"a number of {value.bit_length()} bits"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key} = {_toml(each)}' for key, each in value.items())}}}"
     return f"[{', '.join(map(_toml, value))}]" if isinstance(value, list | tuple) else repr(value)
@@ -173,9 +181,25 @@ def read(path: Path) -> Given:
         at = lines(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} must be a TOML file, but: {error}") from error
+    except ValueError:  # the one thing that tomllib does not tell in its own words
+        raise InputError(f"{path} has a whole number of more than 4300 digits; write a smaller one") from None
     except RecursionError:
         raise InputError(f"{path} has values that are nested too deeply; an experiment needs a few levels") from None
-    return Given(found, (), Source(str(path), path.parent, at))
+    given = Given(found, (), Source(str(path), path.parent, at))
+    _refuse_giants(given)
+    return given
+
+
+def _refuse_giants(given: Given) -> None:
+    """Refuse whole numbers that nothing can write out; in hexadecimal TOML has them of any length."""
+    if isinstance(given.value, int) and given.value.bit_length() > MOST_BITS:
+        raise given.must(f"a number of at most {MOST_BITS} bits")
+    if isinstance(given.value, Mapping):
+        for key, value in given.value.items():
+            _refuse_giants(given.at(key, value))
+    elif isinstance(given.value, list):
+        for n, value in enumerate(given.value):
+            _refuse_giants(given.at(n, value))
 
 
 def read_text(path: Path, most: int, expected: str) -> str:
