@@ -113,6 +113,7 @@ GROUPS: dict[str, tuple[Limit, ...]] = {
     ),
     "Experiments": (
         Limit("file of an experiment", "experiments.file.MOST_BYTES", "bytes", "refused", "chosen"),
+        Limit("whole number in it", "experiments.file.MOST_BITS", "bits", "refused with its line", "Python writes out at most 4300 digits"),
         Limit("cells of an experiment", "experiments.experiment.MOST_CELLS", "cells", REFUSED, "chosen"),
         Limit("answers of an experiment", "experiments.experiment.MOST_TRIALS", "answers", REFUSED, "at 4 a second, three days"),
         Limit("repeats of a cell", "experiments.declared.MOST_REPEATS", "repeats", REFUSED, "chosen"),
