@@ -28,7 +28,10 @@ def test_values_know_their_lines(tmp_path):
         ("a = 1\na = 2\n", "must be a TOML file, but: Cannot overwrite a value .at line 2"),
         (b"name = '\xff'\n", "sweep.toml, line 1: byte 8 is not UTF-8"),
         ("a = " + "[" * 5000 + "]" * 5000, "has values that are nested too deeply"),
-        ("a = 1\n[b]\nc = [0x" + "f" * 5000 + "]", r"sweep.toml, line 3: b.c\[0\] must be a number of at most 4096 bits"),
+        (
+            "a = 1\n[b]\nc = [0x" + "f" * 5000 + "]",
+            r"sweep.toml, line 3: b.c\[0\] must be a number of at most 4096 bits",
+        ),
         ("a = " + "9" * 5000, "has a whole number of more than 4300 digits"),
         (b"#" * (16 * 1024 * 1024 + 1), "must be a TOML file of at most 16 MiB, but it is larger"),
     ],
