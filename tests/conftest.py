@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,7 @@ from puna import config
 from puna.models.catalog import DEFAULT, Entry, resolve
 from puna.models.pull import pull
 from puna.models.store import find, folder
+from tests.server.live import Live
 
 USER_HOME = config.home()
 
@@ -32,6 +34,20 @@ def own_home(tmp_path_factory, monkeypatch):
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("PUNA_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def _live() -> Iterator[Live]:
+    live = Live()
+    yield live
+    live.close()
+
+
+@pytest.fixture
+def live(_live: Live) -> Live:
+    """One server for all tests; each gets it as new."""
+    _live.reset()
+    return _live
 
 
 @pytest.fixture(scope="session")

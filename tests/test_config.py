@@ -57,7 +57,13 @@ def test_the_model_may_be_the_one_of_a_folder(tmp_path, model_file):
 
 @pytest.mark.parametrize(
     ("text", "part"),
-    [("port = [", "TOML"), ("prot = 1", "Did you mean 'port'"), ('port = "x"', "port in"), (b"\xff", "TOML")],
+    [
+        ("port = [", "TOML"),
+        ("prot = 1", "Did you mean 'port'"),
+        ('port = "x"', "port in"),
+        (b"\xff", "TOML"),
+        ("port = 1" + "0" * 5000, "TOML"),
+    ],
 )
 def test_a_bad_file_is_refused_with_its_name(tmp_path, text, part):
     file = tmp_path / "puna.toml"

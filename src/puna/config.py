@@ -273,7 +273,8 @@ def _form_at(address: Address, engine: Engine, info: EngineInfo) -> Writer | Non
     if info.speaks is Speaks.MESSAGES:
         if address.format:
             raise InputError(
-                f"{address.url} takes messages and writes prompts itself, so that --format has no use; leave it out"
+                f"{address.shown} takes messages and writes prompts itself, so that the format {address.format!r} has no use; "
+                "leave it out"
             )
         return None
     if address.format:

@@ -260,7 +260,7 @@ def _read_toml(file: Path) -> dict[str, object]:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
         raise InputError(f"{file} must be a TOML file, but: {error}") from error
     known = {option.name for option in OPTIONS}
     for key in found:

@@ -16,20 +16,6 @@ QUESTION = "Has the fleece grease?"
 VERBS = ("run", "chat", "ask")
 
 
-@pytest.fixture(scope="module")
-def _live():
-    live = Live()
-    yield live
-    live.close()
-
-
-@pytest.fixture
-def live(_live):
-    _live.reset()
-    _live.service.dialect, _live.service.faults = "auto", Faults()
-    return _live
-
-
 def fault(kind, **more):
     return Faults([Fault(kind, **{"routes": KINDS[kind].routes, **KINDS[kind].keys, **more})])
 
@@ -81,9 +67,14 @@ def test_an_endpoint_of_aws_is_asked_signed_and_in_the_dialect_that_is_named(tal
     }  # fmt: skip
     try:
         done = talk("run", "--url", f"sagemaker:{ENDPOINT}", "--dialect", "jumpstart", env=env)
+        words = ("--dialect", "jumpstart", "--format", "llama2")
+        refused = talk("run", "--url", f"sagemaker:{ENDPOINT}", *words, env=env)
     finally:
         guarded.close()
     assert (done.returncode, done.stdout) == (0, f"{SAID}\n"), done.stderr
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"sagemaker:{ENDPOINT} takes messages and writes prompts itself" in refused.stderr
+    assert "'llama2' has no use" in refused.stderr
 
 
 def test_the_environment_tells_the_dialect_beside_the_server_and_the_option_is_before_it(live, talk):

@@ -42,20 +42,6 @@ MESSAGES = ("workshop", "chat", "lmi-chat", "jumpstart")
 """Dialects in which an endpoint of puna's takes messages."""
 
 
-@pytest.fixture(scope="module")
-def _live():
-    live = Live()
-    yield live
-    live.close()
-
-
-@pytest.fixture
-def live(_live):
-    _live.reset()
-    _live.service.dialect, _live.service.faults = "auto", Faults()
-    return _live
-
-
 async def all_of(stream):
     return [event async for event in stream]
 

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,19 +91,6 @@ def printed(file: File, folder: Path, **env: str) -> str:
     assert done.returncode == 0, done.stderr.decode()
     assert done.stderr == b""
     return done.stdout.decode()
-
-
-@pytest.fixture(scope="module")
-def _live() -> Iterator[Live]:
-    live = Live()
-    yield live
-    live.close()
-
-
-@pytest.fixture
-def live(_live: Live) -> Live:
-    _live.reset()
-    return _live
 
 
 # ---- run against a real server, which tells what it was asked

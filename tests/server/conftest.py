@@ -12,19 +12,6 @@ from botocore.config import Config
 from .live import Live, Speaker
 
 
-@pytest.fixture(scope="session")
-def _live() -> Iterator[Live]:
-    live = Live()
-    yield live
-    live.close()
-
-
-@pytest.fixture
-def live(_live: Live) -> Live:
-    _live.reset()
-    return _live
-
-
 @pytest.fixture
 def speaker(live: Live) -> Speaker:
     return live.speaker

@@ -175,6 +175,7 @@ class Live:
         )  # fmt: skip
         app = create_app(self.speaker, ENDPOINT, how)
         self.service: Service = app.state.service
+        self._made = self.service.dialect, self.service.faults
         # By its protocol number asyncio knows that it may switch Nagle's delay off: 40 ms a request otherwise.
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.bind(("127.0.0.1", 0))
@@ -196,6 +197,7 @@ class Live:
 
     def reset(self) -> None:
         self.speaker.reset()
+        self.service.dialect, self.service.faults = self._made
         self.ready = True
         self.logged.clear()
         while not self.lines.empty():

@@ -154,6 +154,7 @@ REFUSED = [
     ('[[fault]]\nkind = "model-error"\nnth = 1\nbody = 5', "body must be a text, not 5"),
     ('[[fault]]\nkind = "stream-broken"\nnth = 1\nafter = 0', "after must be at least 1, not 0"),
     ("[[fault]\n", "must be a TOML file, but: "),
+    ("seed = 1" + "0" * 5000, "must be a TOML file, but: "),
 ]
 
 

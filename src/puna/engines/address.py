@@ -52,6 +52,11 @@ class Address:
         return self.url.startswith(AWS)
 
     @property
+    def shown(self) -> str:
+        """What it is called in a sentence: an endpoint of AWS by its name, another server by its address."""
+        return f"{AWS}{self.name or self.url.removeprefix(AWS)}" if self.aws else self.url
+
+    @property
     def signed(self) -> bool:
         """Whether requests bear AWS signatures."""
         return self.aws or (self.api == "sagemaker" and self.key is None and _host_of_aws(self.url) is not None)

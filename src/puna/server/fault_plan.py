@@ -94,7 +94,7 @@ def read(path: Path) -> tuple[int, tuple[Fault, ...]]:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
         raise InputError(f"{path} must be a TOML file, but: {error}") from error
     _known(f"{path}", found, ("seed", "fault"))
     entries = found.get("fault", [])
