@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,27 @@ def served(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Iterat
         yield found
 
 
+CLIENTS = ExitStack()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed() -> Iterator[None]:
+    """What clients leave of broken connections goes here, and not wherever the collector finds it: in a test of another file."""
+    yield
+    CLIENTS.close()
+    gc.collect()
+
+
 def runtime(url: str) -> Any:
-    return boto3.client(
+    client = boto3.client(
         "sagemaker-runtime", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b",
         config=Config(retries={"total_max_attempts": 1}, proxies={}, read_timeout=PATIENCE, max_pool_connections=50),
     )  # fmt: skip
+    return CLIENTS.enter_context(closing(client))
 
 
 def chat(url: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=PATIENCE)
+    return CLIENTS.enter_context(openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=PATIENCE))
 
 
 def ask(url: str, *said: str, tokens: int = 1) -> httpx.Response:
